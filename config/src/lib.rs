@@ -1,0 +1,1 @@
+//! The TOML configuration of a Tidegate service: schema, validation, defaults.

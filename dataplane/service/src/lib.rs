@@ -1,0 +1,1 @@
+//! The applications: echo, discard, chargen, respond and proxy.

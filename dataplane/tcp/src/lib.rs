@@ -1,0 +1,1 @@
+//! TCP without I/O, in the layout of RFC 9293 section 3.10.

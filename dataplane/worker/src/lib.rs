@@ -1,0 +1,1 @@
+//! The worker: one core's loop, flows, timers, neighbours, and the App trait.
