@@ -1,0 +1,361 @@
+//! A simulated link: two ports in memory, with faults from a seed, in simulated time.
+//!
+//! [`Link::pair`] makes the two ends. Each is a [`Port`] like any other, so a worker runs on it
+//! unchanged; a frame that one end sends arrives at the other when its time has come, which
+//! [`Port::next_event`] tells. Everything follows from the seed and from the order of calls.
+//!
+//! Why the ends share a locked `Wire`: they must be usable by two workers in one thread (the
+//! simulation), movable to two threads (the benches), and each must be able to say when its next
+//! frame is due although it is borrowed immutably. `Rc` would keep every `Driver` on one thread; a
+//! channel cannot be asked for the time of its first element; a wire carried by the harness needs
+//! its hands inside both workers. The lock is taken once a burst, in a simulation always free, and
+//! no other port has one.
+//!
+//! What it does not do: no preamble, check sequence or gap in the bandwidth, no carrier (a lost
+//! cable is a loss of 1.0), no third end.
+
+mod lane;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{MutexGuard, PoisonError};
+
+use af_xdp::{Frame, HEADROOM, Umem, UmemConfig};
+use tidegate_wire::{Instant, MacAddr, RxChecksum};
+
+use self::lane::Lane;
+use crate::{
+    BURST, Burst, DriverKind, Error, Facts, Impairment, Offloads, Port, PortCounters, PortDrop,
+    PortFrameCounts, QueueFacts, WaitFds,
+};
+
+/// Bytes in front of a datagram: an Ethernet header with one VLAN tag.
+const ETHERNET_MAX: usize = 18;
+
+/// How a link is made.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkConfig {
+    /// The longest datagram, in bytes, at most 3822.
+    pub mtu: u32,
+    /// Frames of packet memory of each end, at least 128.
+    pub frames: u32,
+    /// Decides every fault.
+    pub seed: u64,
+    /// How frames fare that end A sends.
+    pub a_to_b: Impairment,
+    /// How frames fare that end B sends.
+    pub b_to_a: Impairment,
+    /// The hardware address of end A.
+    pub a_mac: MacAddr,
+    /// The hardware address of end B.
+    pub b_mac: MacAddr,
+    /// What both ends' facts say about received checksums. With anything but `Verify` the link
+    /// behaves as a veth does and leaves sums unfinished that a sender left to it.
+    pub rx_checksum: RxChecksum,
+    /// Whether both ends offer transmit checksum offload.
+    pub tx_checksum: bool,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            mtu: 1500,
+            frames: 1024,
+            seed: 0,
+            a_to_b: Impairment::default(),
+            b_to_a: Impairment::default(),
+            a_mac: MacAddr([2, 0, 0, 0, 0, 0x0a]),
+            b_mac: MacAddr([2, 0, 0, 0, 0, 0x0b]),
+            rx_checksum: RxChecksum::Verify,
+            tx_checksum: false,
+        }
+    }
+}
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+/// What became of the frames that one end has sent. Always `sent + duplicated` is
+/// `delivered + lost + queue_dropped + no_frame + in_flight`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStatistics {
+    /// Frames that the end has sent.
+    pub sent: u64,
+    /// Copies that were added.
+    pub duplicated: u64,
+    /// Frames and copies that the other end has received.
+    pub delivered: u64,
+    /// Frames lost by chance or by order.
+    pub lost: u64,
+    /// Frames dropped because the queue in front of the line was full.
+    pub queue_dropped: u64,
+    /// Frames dropped because the receiving end had no frame for them.
+    pub no_frame: u64,
+    /// Frames and copies under way.
+    pub in_flight: u64,
+    /// Frames with a bit flipped.
+    pub corrupted: u64,
+    /// Frames held back to be overtaken.
+    pub reordered: u64,
+}
+
+/// The line between the ends.
+#[derive(Debug)]
+struct Wire {
+    from_a: Lane,
+    from_b: Lane,
+}
+
+impl Wire {
+    const fn from(&mut self, end: End) -> &mut Lane {
+        match end {
+            End::A => &mut self.from_a,
+            End::B => &mut self.from_b,
+        }
+    }
+
+    const fn towards(&mut self, end: End) -> &mut Lane {
+        match end {
+            End::A => &mut self.from_b,
+            End::B => &mut self.from_a,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "the simulated wire is what two ends share; see the module's text"
+)]
+type SharedWire = std::sync::Arc<std::sync::Mutex<Wire>>;
+
+/// A hand on a link, to look at it and to change it while workers have its ends.
+#[derive(Clone, Debug)]
+pub struct Link(SharedWire);
+
+impl Link {
+    /// Makes a link and returns its ends, A first.
+    ///
+    /// # Errors
+    ///
+    /// When the MTU does not fit into a frame, the frames are too few, or their memory cannot be
+    /// mapped.
+    pub fn pair(config: LinkConfig) -> Result<(LinkPort, LinkPort), Error> {
+        let wire = Wire {
+            from_a: Lane::new(config.seed, config.a_to_b),
+            from_b: Lane::new(!config.seed, config.b_to_a),
+        };
+        let link = Self(SharedWire::new(wire.into()));
+        let a = LinkPort::new(link.clone(), End::A, &config)?;
+        let b = LinkPort::new(link, End::B, &config)?;
+        Ok((a, b))
+    }
+
+    /// Changes how frames fare that `from` sends from now on.
+    pub fn set_impairment(&self, from: End, impairment: Impairment) {
+        self.wire().from(from).set_impairment(impairment);
+    }
+
+    /// Loses exactly the next `frames` frames that `from` sends.
+    pub fn lose_next(&self, from: End, frames: u64) {
+        self.wire().from(from).lose_next(frames);
+    }
+
+    /// What became of the frames that `from` has sent.
+    #[must_use]
+    pub fn statistics(&self, from: End) -> LinkStatistics {
+        self.wire().from(from).statistics()
+    }
+
+    fn wire(&self) -> MutexGuard<'_, Wire> {
+        // A panic elsewhere leaves the wire whole: no call stops half-way through an update.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One end of a simulated link.
+#[derive(Debug)]
+pub struct LinkPort {
+    link: Link,
+    end: End,
+    facts: Facts,
+    umem: Umem,
+    /// Frames set aside for receiving, so that senders cannot starve the receiver.
+    fill: Vec<Frame>,
+    fill_target: usize,
+    counters: PortCounters,
+}
+
+impl LinkPort {
+    fn new(link: Link, end: End, config: &LinkConfig) -> Result<Self, Error> {
+        let name = match end {
+            End::A => "link-a",
+            End::B => "link-b",
+        };
+        let frames_min = 2 * BURST;
+        if (config.frames as usize) < frames_min {
+            let what = format!(
+                "frames must be at least {frames_min}, not {}",
+                config.frames
+            );
+            return Err(Error::config(name, what));
+        }
+        let frame_size = match HEADROOM + config.mtu as usize + ETHERNET_MAX {
+            0..=2048 => 2048,
+            2049..=4096 => 4096,
+            _ => return Err(Error::config(name, "the MTU must be at most 3822")),
+        };
+        let umem = Umem::new(UmemConfig {
+            frames: config.frames,
+            frame_size,
+            tx_metadata: false,
+        })?;
+        let fill_target = config.frames as usize / 2;
+        Ok(Self {
+            link,
+            end,
+            facts: facts(name, end, config),
+            umem,
+            fill: Vec::with_capacity(fill_target),
+            fill_target,
+            counters: PortCounters::default(),
+        })
+    }
+
+    /// A hand on the link that this is an end of.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub const fn end(&self) -> End {
+        self.end
+    }
+
+    /// Sets frames aside for receiving.
+    fn top_up_fill(&mut self) {
+        while self.fill.len() < self.fill_target {
+            let Some(frame) = self.umem.take() else {
+                return;
+            };
+            self.fill.push(frame);
+        }
+    }
+}
+
+fn facts(name: &str, end: End, config: &LinkConfig) -> Facts {
+    Facts {
+        name: name.to_owned(),
+        driver: DriverKind::Link,
+        mac: match end {
+            End::A => config.a_mac,
+            End::B => config.b_mac,
+        },
+        mtu: config.mtu,
+        offloads: Offloads {
+            tx_checksum: config.tx_checksum,
+        },
+        rx_checksum: config.rx_checksum,
+        queues: vec![QueueFacts {
+            queue: 0,
+            mode: "simulated".to_owned(),
+        }],
+        notes: Vec::new(),
+    }
+}
+
+impl Port for LinkPort {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn rx_burst(&mut self, burst: &mut Burst, now: Instant) {
+        self.top_up_fill();
+        let mut wire = self.link.wire();
+        let lane = wire.towards(self.end);
+        while !burst.is_full() {
+            let fill = &mut self.fill;
+            let received = lane.receive(now, |bytes| {
+                let mut frame = fill.pop()?;
+                frame.resize(bytes.len());
+                frame.bytes_mut().copy_from_slice(bytes);
+                Some(frame)
+            });
+            let Some(received) = received else {
+                break;
+            };
+            lane.count_received(received.is_some());
+            match received {
+                Some(frame) => {
+                    self.counters.count_rx(frame.len());
+                    burst.push(frame);
+                }
+                None => self.counters.count_drop(PortDrop::RxNoFrame, 1),
+            }
+        }
+    }
+
+    fn tx_burst(&mut self, burst: &mut Burst, now: Instant) {
+        let len_max = self.facts.mtu as usize + ETHERNET_MAX;
+        let mut wire = self.link.wire();
+        let lane = wire.from(self.end);
+        for mut frame in burst.drain(..) {
+            if frame.len() > len_max {
+                self.counters.count_drop(PortDrop::TxTooLong, 1);
+                self.umem.give(frame);
+                continue;
+            }
+            if self.facts.rx_checksum == RxChecksum::Verify {
+                frame.finish_tx_checksum();
+            }
+            lane.send(frame.bytes(), now);
+            self.counters.count_tx(frame.len());
+            self.umem.give(frame);
+        }
+    }
+
+    fn take_frame(&mut self) -> Option<Frame> {
+        self.umem.take()
+    }
+
+    fn give_frame(&mut self, frame: Frame) {
+        self.umem.give(frame);
+    }
+
+    fn frame_counts(&self) -> PortFrameCounts {
+        let counts = self.umem.counts();
+        let fill = u32::try_from(self.fill.len()).expect("at most half of the frames");
+        PortFrameCounts {
+            total: counts.total,
+            free: counts.free,
+            fill,
+            held: counts.held - fill,
+            tx: counts.lent,
+        }
+    }
+
+    fn counters(&self) -> PortCounters {
+        self.counters
+    }
+
+    fn wait_fds<'a>(&'a self, _fds: &mut WaitFds<'a>) {}
+
+    fn next_event(&self) -> Option<Instant> {
+        self.link.wire().towards(self.end).next_due()
+    }
+}
+
+impl Drop for LinkPort {
+    fn drop(&mut self) {
+        for frame in self.fill.drain(..) {
+            self.umem.give(frame);
+        }
+    }
+}
