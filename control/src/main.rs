@@ -1,3 +1,3 @@
-//! placeholder
-#![allow(missing_docs)]
+//! The binary `tidegate`.
+#![forbid(unsafe_code)]
 fn main() {}
