@@ -100,6 +100,9 @@ mod tests {
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
         assert_eq!(Instant::ZERO.saturating_since(end), Duration::ZERO);
-        assert_eq!((Instant::from_millis(3) + Duration::from_micros(5)).as_micros(), 3_005);
+        assert_eq!(
+            (Instant::from_millis(3) + Duration::from_micros(5)).as_micros(),
+            3_005
+        );
     }
 }

@@ -1,0 +1,1 @@
+//! One line for a packet, as `tcpdump -n` prints it.
