@@ -3,6 +3,8 @@
 
 mod fault;
 mod model;
+mod source;
+mod syntax;
 
 use std::path::Path;
 
@@ -17,7 +19,7 @@ impl Config {
     pub fn from_file(path: &Path) -> Result<Self, Faults> {
         let name = path.display().to_string();
         let text =
-            std::fs::read_to_string(path).map_err(|e| Faults::new(format!("{name}: {e}")))?;
+            std::fs::read_to_string(path).map_err(|e| Faults::of_file(&name, e.to_string(), ""))?;
         Self::from_str(&name, &text)
     }
 
@@ -26,9 +28,10 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text.
     pub fn from_str(name: &str, text: &str) -> Result<Self, Faults> {
-        Err(Faults::new(format!(
-            "{name}: {} bytes are not read yet",
-            text.len()
-        )))
+        Err(Faults::of_file(
+            name,
+            format!("{name}: {} bytes are not read yet", text.len()),
+            "",
+        ))
     }
 }

@@ -149,15 +149,15 @@ pub enum ZeroCopy {
 /// Damage done to frames on purpose: a tool of the laboratory, not of service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PortFault {
-    /// Share of frames that are lost, 0 to 1, in each direction.
+    /// Share of frames that are lost, 0 to 1; the same holds for each direction.
     pub loss: f64,
     /// Share of frames that arrive twice.
     pub duplicate: f64,
     /// Share of frames with one bit turned.
     pub corrupt: f64,
-    /// Share of frames that arrive after later ones.
+    /// Share of frames that are held back so that later ones overtake them.
     pub reorder: f64,
-    /// How much later every frame arrives.
+    /// How long every frame is under way.
     pub delay: Duration,
     /// Where the sequence of random numbers begins; the same seed does the same damage.
     pub seed: u64,
@@ -181,7 +181,7 @@ pub struct Tcp {
     /// Longest wait before received text is acknowledged.
     pub delayed_ack: Duration,
     /// Segments sent before the first acknowledgement (RFC 6928).
-    pub initial_window: u32,
+    pub initial_window: u8,
     /// How the sending rate adapts to the path.
     pub congestion_control: CongestionControl,
     /// Retransmission timeout before the first round trip was measured.
@@ -191,11 +191,13 @@ pub struct Tcp {
     /// Largest retransmission timeout.
     pub rto_max: Duration,
     /// How often our SYN is sent again.
-    pub syn_retries: u32,
+    pub syn_retries: u8,
     /// How often our SYN-ACK is sent again.
-    pub synack_retries: u32,
+    pub synack_retries: u8,
+    /// Try a SYN for three minutes at least, as RFC 9293 3.8.3 has it, whatever `syn_retries` says.
+    pub strict: bool,
     /// How often text is sent again before the connection is given up.
-    pub retries2: u32,
+    pub retries2: u8,
     /// How long a connection stays in TIME_WAIT.
     pub time_wait: Duration,
     /// How long an orphaned connection stays in FIN_WAIT2.
@@ -222,7 +224,7 @@ pub struct Keepalive {
     /// Time between probes.
     pub intvl: Duration,
     /// Unanswered probes after which the connection is given up.
-    pub probes: u32,
+    pub probes: u8,
 }
 
 /// How the sending rate adapts to the path.
@@ -302,8 +304,8 @@ pub struct Pool {
     pub balance: Balance,
     /// How long a backend may take to accept a connection.
     pub timeout_connect: Duration,
-    /// Silence in both directions after which a connection is ended; `None` is never.
-    pub timeout_idle: Option<Duration>,
+    /// Silence in both directions after which a connection is ended.
+    pub timeout_idle: Duration,
     /// How many further backends are tried when one cannot be connected.
     pub retries: u32,
     /// The address connections to backends come from; `None` takes the one nearest to the backend.
