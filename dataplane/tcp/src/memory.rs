@@ -1,0 +1,221 @@
+//! Memory of one worker's connections: text in pooled blocks, ranges in pooled sets.
+//!
+//! Everything is allocated in [`Memory::new`]; afterwards blocks and sets only change hands. All
+//! blocks lie in one zeroed allocation, which the operating system backs with pages only as they
+//! are used first; the free list is last in, first out, so what was used is used again.
+//!
+//! A connection without text and without ranges holds nothing here. [`TextQueue`](crate::TextQueue),
+//! [`Reassembly`](crate::Reassembly) and [`Scoreboard`](crate::Scoreboard) are small handles; they
+//! cannot give back what they hold when they are dropped, so their owner calls `clear`, and
+//! [`Memory::counts`] shows it where that was forgotten. Memory belongs to one thread, and who may
+//! take how much of it is decided by the windows, not here. It is what RFC 9293 section 3.8.6.2.2
+//! calls the receiver's buffer.
+
+use core::ops::Range;
+
+use bytes::BytesMut;
+
+use crate::ranges::RangeSet;
+
+/// Bytes of a block. One page of memory: three blocks hold two full segments of a jumbo frame's
+/// size, and a request of a common size needs one. Larger wastes memory on short texts, smaller
+/// makes more slices of each segment.
+pub const BLOCK_LEN: usize = 4096;
+
+/// No block, no set.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// How much memory is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryConfig {
+    /// Blocks of [`BLOCK_LEN`] bytes for text, sent and received.
+    pub blocks: u32,
+    /// Range sets; a connection with a gap in what it received, or in what its peer did, has one.
+    pub range_sets: u32,
+}
+
+/// What there is and what is free. A block in a detached [`Chunk`] is not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryCounts {
+    /// Blocks there are.
+    pub blocks_total: u32,
+    /// Blocks nobody holds.
+    pub blocks_free: u32,
+    /// Range sets there are.
+    pub range_sets_total: u32,
+    /// Range sets nobody holds.
+    pub range_sets_free: u32,
+}
+
+/// No block was free, or the queue would have become longer than one can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFull;
+
+/// Pools of text blocks and range sets.
+#[derive(Debug)]
+pub struct Memory {
+    /// The bytes of each block; nothing while a [`Chunk`] holds them.
+    blocks: Vec<Option<BytesMut>>,
+    /// For each block the next one of its queue or of the free list.
+    next: Vec<u32>,
+    free: FreeList,
+    sets: Vec<RangeSet>,
+    /// For each set the next one of the free list.
+    next_set: Vec<u32>,
+    free_sets: FreeList,
+}
+
+/// Head and length of a list that is linked by index.
+#[derive(Debug)]
+struct FreeList {
+    head: u32,
+    count: u32,
+}
+
+impl FreeList {
+    /// All of `0..count`, lowest first, and the links between them.
+    fn all(count: u32) -> (Self, Vec<u32>) {
+        let links = (1..=count).map(|next| if next == count { NONE } else { next }).collect();
+        (Self { head: if count == 0 { NONE } else { 0 }, count }, links)
+    }
+
+    fn take(&mut self, links: &mut [u32]) -> Option<u32> {
+        if self.count == 0 {
+            return None;
+        }
+        let taken = self.head;
+        self.head = core::mem::replace(&mut links[taken as usize], NONE);
+        self.count -= 1;
+        Some(taken)
+    }
+
+    fn give(&mut self, links: &mut [u32], given: u32) {
+        links[given as usize] = self.head;
+        self.head = given;
+        self.count += 1;
+    }
+}
+
+impl Memory {
+    /// Allocates all of it.
+    ///
+    /// # Panics
+    ///
+    /// Where the configuration asks for more than 2^32 - 1 blocks' worth of addresses.
+    #[must_use]
+    pub fn new(config: MemoryConfig) -> Self {
+        let len = (config.blocks as usize).checked_mul(BLOCK_LEN).expect("fits the address space");
+        let mut arena = BytesMut::zeroed(len);
+        let blocks = (0..config.blocks).map(|_| Some(arena.split_to(BLOCK_LEN))).collect();
+        let (free, next) = FreeList::all(config.blocks);
+        let (free_sets, next_set) = FreeList::all(config.range_sets);
+        let sets = vec![RangeSet::default(); config.range_sets as usize];
+        Self { blocks, next, free, sets, next_set, free_sets }
+    }
+
+    /// What there is and what is free.
+    #[must_use]
+    pub fn counts(&self) -> MemoryCounts {
+        let count = |len: usize| u32::try_from(len).expect("made from a 32-bit count");
+        MemoryCounts {
+            blocks_total: count(self.blocks.len()),
+            blocks_free: self.free.count,
+            range_sets_total: count(self.sets.len()),
+            range_sets_free: self.free_sets.count,
+        }
+    }
+
+    /// Gives back a chunk whose queue is gone.
+    pub fn give(&mut self, chunk: Chunk) {
+        let index = self.put_back(chunk);
+        self.give_block(index);
+    }
+
+    /// A free block, of whatever content, linked to nothing.
+    pub(crate) fn take_block(&mut self) -> Option<u32> {
+        self.free.take(&mut self.next)
+    }
+
+    /// Puts a block on the free list, unless a chunk has its bytes; then it follows with those.
+    pub(crate) fn give_block(&mut self, index: u32) {
+        if self.blocks[index as usize].is_some() {
+            self.free.give(&mut self.next, index);
+        }
+    }
+
+    /// The block after `index` in its queue.
+    pub(crate) fn next_block(&self, index: u32) -> u32 {
+        self.next[index as usize]
+    }
+
+    /// Makes `next` the block after `index`.
+    pub(crate) fn link_block(&mut self, index: u32, next: u32) {
+        self.next[index as usize] = next;
+    }
+
+    /// The bytes of a block, nothing while a chunk has them.
+    pub(crate) fn block(&self, index: u32) -> Option<&[u8]> {
+        self.blocks[index as usize].as_deref()
+    }
+
+    /// The bytes of a block, nothing while a chunk has them.
+    pub(crate) fn block_mut(&mut self, index: u32) -> Option<&mut [u8]> {
+        self.blocks[index as usize].as_deref_mut()
+    }
+
+    /// Takes the bytes of a block out, with `text` of them to be seen; nothing where they are out
+    /// already.
+    pub(crate) fn take_out(&mut self, index: u32, text: Range<usize>) -> Option<Chunk> {
+        let block = self.blocks[index as usize].take()?;
+        Some(Chunk { block, index, text })
+    }
+
+    /// Puts the bytes of a block where they came from and says which block it is.
+    pub(crate) fn put_back(&mut self, chunk: Chunk) -> u32 {
+        let slot = &mut self.blocks[chunk.index as usize];
+        debug_assert!(slot.is_none(), "a chunk comes back to the memory it was taken from");
+        *slot = Some(chunk.block);
+        chunk.index
+    }
+
+    /// A free range set, empty.
+    pub(crate) fn take_set(&mut self) -> Option<u32> {
+        self.free_sets.take(&mut self.next_set)
+    }
+
+    /// Gives a range set back.
+    pub(crate) fn give_set(&mut self, index: u32) {
+        self.sets[index as usize].clear();
+        self.free_sets.give(&mut self.next_set, index);
+    }
+
+    /// A range set.
+    pub(crate) fn set(&self, index: u32) -> &RangeSet {
+        &self.sets[index as usize]
+    }
+
+    /// A range set.
+    pub(crate) fn set_mut(&mut self, index: u32) -> &mut RangeSet {
+        &mut self.sets[index as usize]
+    }
+}
+
+/// Text that was taken out of the front of a receive queue, owned, without a copy.
+///
+/// It goes back by [`TextQueue::attach_front`](crate::TextQueue::attach_front) or, where the queue
+/// is gone, by [`Memory::give`]; one that is dropped takes its block with it until the end.
+#[derive(Debug)]
+#[must_use = "the block is lost if the chunk is not given back"]
+pub struct Chunk {
+    block: BytesMut,
+    index: u32,
+    text: Range<usize>,
+}
+
+impl Chunk {
+    /// The text.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.block[self.text.clone()]
+    }
+}

@@ -1,0 +1,1 @@
+//! Text queues against a plain vector.
