@@ -27,12 +27,15 @@ use std::slice;
 /// It is what the kernel leaves free in front of every received frame (`XDP_PACKET_HEADROOM` in
 /// linux/bpf.h, 6.18), so frames look the same whether they were received or are to be sent.
 /// Metadata for transmission lies at the end of this room.
-pub const HEADROOM: usize = 256;
+pub const HEADROOM: usize = START as usize;
+
+/// [`HEADROOM`] as frames keep it.
+pub(crate) const START: u16 = 256;
 
 /// Bytes of `struct xsk_tx_metadata` in front of the data (linux/if_xdp.h, 6.18).
 ///
 /// The kernel takes 16 or 24; 8 registers, but then sums are sent that nobody finished.
-pub(crate) const TX_METADATA_LEN: usize = 24;
+pub(crate) const TX_METADATA_LEN: u16 = 24;
 
 /// Asks whoever sends the frame to finish an Internet checksum (RFC 1071).
 ///
@@ -138,7 +141,7 @@ impl Frame {
 
     /// Makes the frame as good as new: empty, data to begin at [`HEADROOM`], no checksum wanted.
     pub fn reset(&mut self) {
-        self.start = HEADROOM as u16;
+        self.start = START;
         self.len = 0;
         self.tx_checksum = None;
     }
@@ -192,20 +195,26 @@ impl Frame {
             .is_some_and(|sum| usize::from(sum.start) + usize::from(sum.offset) + 2 <= self.len())
     }
 
+    /// Whether the slot has room for metadata in front of the data. Only a frame that a caller
+    /// reclaimed at an address of its own choice has not.
+    pub(crate) fn has_metadata_room(&self) -> bool {
+        self.start >= TX_METADATA_LEN
+    }
+
     /// Writes `struct xsk_tx_metadata` (linux/if_xdp.h, 6.18) in front of the data: 64 bits of
     /// flags, then where to sum and where to store, 16 bits each from the start of the data, then
     /// the launch time, which is not used.
     pub(crate) fn write_tx_metadata(&mut self, flags: u64, sum: TxChecksum) {
-        let mut metadata = [0; TX_METADATA_LEN];
+        let mut metadata = [0; TX_METADATA_LEN as usize];
         metadata[0..8].copy_from_slice(&flags.to_ne_bytes());
         metadata[8..10].copy_from_slice(&sum.start.to_ne_bytes());
         metadata[10..12].copy_from_slice(&sum.offset.to_ne_bytes());
-        let start = usize::from(self.start).checked_sub(TX_METADATA_LEN);
-        let start = start.expect("data begins no earlier than HEADROOM");
-        let room = self.at(start as u16);
+        let start = self.start.checked_sub(TX_METADATA_LEN);
+        let start = start.expect("asked for with has_metadata_room");
+        let room = self.at(start);
         // SAFETY: the 24 bytes from `room` on end where the data begins, so they lie in the slot
         // of this token, which is borrowed mutably.
-        let room = unsafe { slice::from_raw_parts_mut(room.as_ptr(), TX_METADATA_LEN) };
+        let room = unsafe { slice::from_raw_parts_mut(room.as_ptr(), metadata.len()) };
         room.copy_from_slice(&metadata);
     }
 

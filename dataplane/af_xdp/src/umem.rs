@@ -25,7 +25,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
-use crate::frame::{Frame, HEADROOM};
+use crate::frame::{Frame, START};
 use crate::sys::Mapping;
 
 /// How large packet memory is and how it is cut.
@@ -164,11 +164,11 @@ impl Umem {
         self.config
     }
 
-    /// Takes a free frame: empty, its data to begin at [`HEADROOM`]. `None` when all are in use.
+    /// Takes a free frame: empty, its data to begin at [`HEADROOM`](crate::HEADROOM). `None` when all are in use.
     pub fn take(&mut self) -> Option<Frame> {
         let index = self.free.pop()?;
         self.slots[index as usize] = Slot::Held;
-        Some(self.token(index, HEADROOM as u16, 0))
+        Some(self.token(index, START, 0))
     }
 
     /// Takes a frame back, whatever is in it.
@@ -255,22 +255,6 @@ impl Umem {
         Ok(self.token(index, start, 0))
     }
 
-    /// Sets every frame free that is lent to `holder`, and says how many those were.
-    ///
-    /// The caller has made sure that the kernel no longer touches them.
-    pub(crate) fn reclaim_all_from(&mut self, holder: Holder) -> u32 {
-        let mut count = 0;
-        for (index, slot) in (0..).zip(&mut self.slots) {
-            if *slot == Slot::Lent(holder) {
-                *slot = Slot::Free;
-                self.free.push(index);
-                count += 1;
-            }
-        }
-        self.lent -= count;
-        count
-    }
-
     /// A number for a new socket, never used before; `None` after 65,535 of them.
     pub(crate) fn number_socket(&mut self) -> Option<u16> {
         let number = self.sockets;
@@ -302,7 +286,7 @@ impl Umem {
     /// The token for a slot that has just become held.
     fn token(&self, index: u32, start: u16, len: u16) -> Frame {
         debug_assert_eq!(self.slots[index as usize], Slot::Held);
-        let chunk_size = self.config.frame_size as u16;
+        let chunk_size = u16::try_from(self.config.frame_size).expect("2048 or 4096");
         // SAFETY: the slot lies in the mapping, which outlives held frames (see `drop`); it was
         // free or lent until now and is held from now on, so this is the only token for it, and
         // whoever it was lent to has returned it.

@@ -1,8 +1,15 @@
 //! The system calls of this crate, each behind a safe function or type: one operation a block.
+//!
+//! Set-up calls give an [`Error`] with advice, or the bare error number where only the caller
+//! knows what it was about.
 
+pub(crate) mod bpf;
 mod memory;
+pub(crate) mod socket;
 
 pub(crate) use memory::Mapping;
+#[cfg(test)]
+pub(crate) use memory::shared_twice;
 
 use crate::error::Error;
 
