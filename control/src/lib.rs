@@ -6,4 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod cli;
+pub mod demo;
+pub mod show;
 pub mod topology;

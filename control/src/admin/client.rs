@@ -29,22 +29,7 @@ impl Client {
     ///
     /// Nobody listens there, or we may not speak to it; the sentence says what to do.
     pub fn connect(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => anyhow!(
-                "there is no admin socket {shown}: is `tidegate run` running? If its [admin] \
-                 socket is elsewhere, give the path with --socket"
-            ),
-            ErrorKind::ConnectionRefused => anyhow!(
-                "nobody listens at the admin socket {shown}: the `tidegate run` that made it has \
-                 ended without removing it"
-            ),
-            ErrorKind::PermissionDenied => anyhow!(
-                "the admin socket {shown} may not be used by this user: use root, or widen \
-                 [admin] mode"
-            ),
-            _ => anyhow!("the admin socket {shown} could not be connected: {error}"),
-        })?;
+        let stream = UnixStream::connect(path).map_err(|error| refused(path, &error))?;
         stream
             .set_read_timeout(Some(PATIENCE))
             .context("read timeout of the admin socket")?;
@@ -69,22 +54,21 @@ impl Client {
             .write_all(line.as_bytes())
             .context("asking over the admin socket")?;
         line.clear();
-        let length = self
-            .lines
-            .read_line(&mut line)
-            .map_err(|error| match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                    anyhow!("tidegate did not answer within {} s", PATIENCE.as_secs())
-                }
-                _ => anyhow!("the admin socket broke: {error}"),
-            })?;
+        let length = match self.lines.read_line(&mut line) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                bail!("tidegate did not answer within {} s", PATIENCE.as_secs())
+            }
+            other => other.context("reading from the admin socket")?,
+        };
         if length == 0 {
             bail!("tidegate closed the admin connection");
         }
-        match serde_json::from_str(&line).context("an answer that this version cannot read")? {
-            Answer::Error { message } => bail!("tidegate answered: {message}"),
-            answer => Ok(answer),
+        let answer =
+            serde_json::from_str(&line).context("an answer that this version cannot read")?;
+        if let Answer::Error { message } = answer {
+            bail!("tidegate answered: {message}");
         }
+        Ok(answer)
     }
 
     /// The process and its ports.
@@ -93,10 +77,10 @@ impl Client {
     ///
     /// As [`Self::ask`].
     pub fn status(&mut self) -> Result<Status> {
-        match self.ask(&Request::Status {})? {
-            Answer::Status(status) => Ok(status),
-            other => Err(unasked(&other)),
-        }
+        let Answer::Status(status) = self.ask(&Request::Status {})? else {
+            bail!(UNASKED)
+        };
+        Ok(status)
     }
 
     /// All connections, page by page.
@@ -108,16 +92,15 @@ impl Client {
         let mut flows = Vec::new();
         let mut from = None;
         loop {
-            match self.ask(&Request::Flows { from, max: None })? {
-                Answer::Flows(page) => {
-                    flows.extend(page.flows);
-                    if page.next.is_none() {
-                        return Ok(flows);
-                    }
-                    from = page.next;
-                }
-                other => return Err(unasked(&other)),
+            let request = Request::Flows { from, max: None };
+            let Answer::Flows(page) = self.ask(&request)? else {
+                bail!(UNASKED)
+            };
+            flows.extend(page.flows);
+            if page.next.is_none() {
+                return Ok(flows);
             }
+            from = page.next;
         }
     }
 
@@ -127,10 +110,10 @@ impl Client {
     ///
     /// As [`Self::ask`].
     pub fn listeners(&mut self) -> Result<Vec<Listener>> {
-        match self.ask(&Request::Listeners {})? {
-            Answer::Listeners { listeners } => Ok(listeners),
-            other => Err(unasked(&other)),
-        }
+        let Answer::Listeners { listeners } = self.ask(&Request::Listeners {})? else {
+            bail!(UNASKED)
+        };
+        Ok(listeners)
     }
 
     /// All counters.
@@ -139,14 +122,36 @@ impl Client {
     ///
     /// As [`Self::ask`].
     pub fn counters(&mut self) -> Result<Counters> {
-        match self.ask(&Request::Counters {})? {
-            Answer::Counters(counters) => Ok(counters),
-            other => Err(unasked(&other)),
-        }
+        let Answer::Counters(counters) = self.ask(&Request::Counters {})? else {
+            bail!(UNASKED)
+        };
+        Ok(counters)
     }
 }
 
-/// The server answered something else than it was asked.
-fn unasked(answer: &Answer) -> anyhow::Error {
-    anyhow!("tidegate answered another question: {answer:?}")
+/// What is said where the server answers something else than it was asked.
+const UNASKED: &str = "tidegate answered another question than was asked";
+
+/// Why nobody could be reached, and what to do about it.
+fn refused(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let shown = path.display();
+    let kind = error.kind();
+    if kind == ErrorKind::NotFound {
+        anyhow!(
+            "there is no admin socket {shown}: is `tidegate run` running? If its [admin] socket \
+             is elsewhere, give the path with --socket"
+        )
+    } else if kind == ErrorKind::ConnectionRefused {
+        anyhow!(
+            "nobody listens at the admin socket {shown}: the `tidegate run` that made it has \
+             ended without removing it"
+        )
+    } else if kind == ErrorKind::PermissionDenied {
+        anyhow!(
+            "the admin socket {shown} may not be used by this user: use root, or widen [admin] \
+             mode"
+        )
+    } else {
+        anyhow!("the admin socket {shown} could not be connected: {error}")
+    }
 }

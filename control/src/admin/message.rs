@@ -115,8 +115,11 @@ pub struct Flow {
     pub local: SocketAddr,
     /// The peer's end.
     pub remote: SocketAddr,
-    /// Name of the listener or of the pool it belongs to.
+    /// Name of the listener it belongs to.
     pub service: String,
+    /// `pool/backend`, of a connection from a proxy to a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
     /// The running timer that will fire first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timer: Option<Timer>,
@@ -254,6 +257,7 @@ mod tests {
             local: "192.0.2.1:80".parse().unwrap(),
             remote: "[2001:db8::2]:40000".parse().unwrap(),
             service: "web".to_owned(),
+            backend: Some("pool/a".to_owned()),
             timer: Some(Timer {
                 name: "retransmit".to_owned(),
                 remaining_ms: 200,

@@ -1,0 +1,166 @@
+//! The command line: verbs, options, and the help that teaches them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::DEFAULT_SOCKET;
+
+/// What `tidegate --help` says at its end.
+const EXAMPLES: &str = "\
+Examples:
+  sudo tidegate demo                      see it work: namespaces, a load balancer, real clients
+  tidegate check /etc/tidegate.toml       is the file right, is the machine ready?
+  sudo tidegate run /etc/tidegate.toml    serve; SIGTERM lets connections end, SIGINT does not wait
+  sudo tidegate ss -o                     the connections with their timers
+  sudo tidegate stats                     counters, and what was dropped and why";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidegate",
+    version,
+    about = "A TCP service and load balancer on AF_XDP, beside the kernel's own network",
+    long_about = "A TCP service and load balancer on AF_XDP.\n\n\
+        Tidegate answers for IP addresses of its own on an interface that the kernel goes on using: \
+        what is for these addresses is taken out before the kernel's network stack by a small XDP \
+        program and served by Tidegate's TCP, one worker a core; everything else passes.\n\n\
+        A service is one TOML file: ports (interfaces and the addresses owned there), listeners \
+        (what is served where), and pools of backends.",
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve what a configuration file says, in the foreground
+    #[command(
+        long_about = "Serves what a configuration file says, in the foreground.\n\n\
+            Logs which driver and mode each queue of each port got, and why. SIGTERM drains: no new \
+            connections, existing ones go on for at most [workers] shutdown_timeout, then exit 0. A \
+            second SIGTERM, or SIGINT at any time, stops at once. However the process ends, no XDP \
+            program stays behind.\n\n\
+            Needs root, or CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, and CAP_IPC_LOCK \
+            for packet memory beyond the limit of locked memory. `tidegate check FILE` says what is \
+            missing.",
+        after_help = "Examples:\n  sudo tidegate run /etc/tidegate.toml\n  \
+            sudo ip netns exec blue tidegate run blue.toml"
+    )]
+    Run {
+        /// The configuration, TOML
+        file: PathBuf,
+    },
+    /// Check a configuration file, and whether this machine can run it
+    #[command(
+        long_about = "Checks a configuration file, all of it, and whether this machine can run it.\n\n\
+            Every fault of the file is shown with its line and what would be right. Then the machine: \
+            interface, queues, capabilities, locked memory, other XDP programs, MTU; each line is ok, \
+            differs or missing, with the command that mends it. Changes nothing. Exits with 0 if \
+            `tidegate run` would start, else with 1.",
+        after_help = "Example:\n  tidegate check /etc/tidegate.toml"
+    )]
+    Check {
+        /// The configuration, TOML
+        file: PathBuf,
+    },
+    /// Show the connections of a running Tidegate, as `ss -ant` does those of the kernel
+    #[command(
+        long_about = "Shows the connections of a running Tidegate, as `ss -ant` shows those of the \
+            kernel.\n\n\
+            Recv-Q is text received and not yet read by the service, Send-Q text not yet acknowledged \
+            by the peer. Of a listener they are the connections that wait to be accepted, and how many \
+            may. Process is the listener's name, with the pool and backend of a proxy's connections \
+            to its backends.",
+        after_help = "Examples:\n  sudo tidegate ss -o\n  sudo tidegate ss -s\n  \
+            sudo tidegate ss --json | jq 'select(.state == \"ESTABLISHED\") | .remote'"
+    )]
+    Ss(SsArguments),
+    /// Show the counters of a running Tidegate, and what it dropped and why
+    #[command(
+        long_about = "Shows the counters of a running Tidegate, and what it dropped and why.\n\n\
+            No frame is dropped without a name: each discard has one, with a severity and a \
+            sentence. Counters that are zero are hidden unless --all is given.",
+        after_help = "Examples:\n  sudo tidegate stats\n  \
+            sudo tidegate stats --json | jq .discards"
+    )]
+    Stats(StatsArguments),
+    /// See Tidegate at work on this machine: namespaces, a load balancer, real clients and servers
+    #[command(
+        long_about = "Shows Tidegate at work on this machine, with nothing configured.\n\n\
+            Makes three network namespaces (client, tidegate, backends) joined by veth pairs, starts \
+            two HTTP servers on the kernel's TCP, Tidegate on AF_XDP as their load balancer, and \
+            clients on the kernel's TCP, over IPv4 and IPv6. Every answer is checked; once a second a \
+            line shows requests and connections per second, the share of each backend, connections by \
+            state and discards. At the end a summary; then everything is removed.\n\n\
+            Exits with 0 only if every answer was right and each backend has answered over each \
+            family. Without root the same runs in a user namespace with the driver af_packet.",
+        after_help = "Examples:\n  sudo tidegate demo\n  sudo tidegate demo --seconds 60\n  \
+            sudo tidegate demo --keep --seconds 2    then try by hand with curl"
+    )]
+    Demo(DemoArguments),
+    /// A backend of the demo
+    #[command(hide = true)]
+    DemoBackend {
+        /// What it calls itself in its answers
+        name: String,
+        /// Where it listens
+        #[arg(required = true)]
+        addresses: Vec<SocketAddr>,
+    },
+}
+
+/// Of `tidegate ss`.
+#[derive(Debug, Args)]
+pub struct SsArguments {
+    /// The admin socket ([admin] socket of the configuration)
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// Show the timer of each connection: its name, when it fires, retransmissions so far
+    #[arg(short = 'o', long)]
+    pub options: bool,
+    /// Show counts by state only
+    #[arg(short, long)]
+    pub summary: bool,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of `tidegate stats`.
+#[derive(Debug, Args)]
+pub struct StatsArguments {
+    /// The admin socket ([admin] socket of the configuration)
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// Show counters that are zero as well
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print the admin protocol's answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of `tidegate demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// How long the clients send, in seconds
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Send until Ctrl-C
+    #[arg(long, conflicts_with = "seconds")]
+    pub forever: bool,
+    /// Leave the namespaces, the backends and Tidegate up at the end, to try by hand
+    #[arg(long)]
+    pub keep: bool,
+    /// Set by the demo itself where it runs in a user namespace of its own
+    #[arg(long, hide = true)]
+    pub inside: bool,
+}
