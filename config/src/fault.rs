@@ -34,6 +34,9 @@ pub(crate) struct Findings<'a> {
     /// Whether parts of the text could not be read at all. Then nothing is called missing.
     partial: bool,
     list: RefCell<Vec<Fault>>,
+    /// Every key that was asked for, with what it accepts: what the manual has to say.
+    #[cfg(test)]
+    asked: RefCell<std::collections::BTreeMap<String, String>>,
 }
 
 impl Fault {
@@ -165,7 +168,21 @@ impl<'a> Findings<'a> {
             broken,
             partial,
             list: RefCell::default(),
+            #[cfg(test)]
+            asked: RefCell::default(),
         }
+    }
+
+    /// Notes that the schema has `key`, and what it accepts there.
+    #[cfg(test)]
+    pub(crate) fn record(&self, key: String, expects: String) {
+        self.asked.borrow_mut().insert(key, expects);
+    }
+
+    /// Every key of the schema that was read, with what it accepts.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> std::collections::BTreeMap<String, String> {
+        self.asked.borrow().clone()
     }
 
     /// The text that is being read.
@@ -223,6 +240,11 @@ impl<'a> Findings<'a> {
     }
 
     fn push(&self, span: Option<Span>, key: String, what: String, help: String) {
+        // `[tcp]` is read again for every listener and pool that builds on it: said once is enough.
+        let said = |fault: &Fault| fault.span == span && fault.what == what;
+        if self.list.borrow().iter().any(said) {
+            return;
+        }
         let excerpt = span.map(|span| self.source.excerpt(span));
         let fault = Fault {
             file: self.source.name.to_owned(),
@@ -232,10 +254,6 @@ impl<'a> Findings<'a> {
             what,
             help,
         };
-        let mut list = self.list.borrow_mut();
-        // `[tcp]` is read again for every listener and pool that builds on it: said once is enough.
-        if !list.contains(&fault) {
-            list.push(fault);
-        }
+        self.list.borrow_mut().push(fault);
     }
 }

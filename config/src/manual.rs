@@ -26,14 +26,17 @@ impl Manual {
         static DOCUMENT: OnceLock<DeTable<'static>> = OnceLock::new();
         DOCUMENT.get_or_init(|| {
             let document = DeTable::parse(DEFAULT_TOML);
-            document.expect("default.toml is TOML: a test reads it").into_inner()
+            document
+                .expect("default.toml is TOML: a test reads it")
+                .into_inner()
         })
     }
 
     /// The line of the manual that sets `key` in one of `tables`.
     pub(crate) fn example(tables: &[&'static DeTable<'static>], key: &str) -> &'static str {
         let entry = tables.iter().find_map(|table| table.get_key_value(key));
-        let slice = entry.and_then(|(name, node)| DEFAULT_TOML.get(name.span().start..node.span().end));
+        let slice =
+            entry.and_then(|(name, node)| DEFAULT_TOML.get(name.span().start..node.span().end));
         slice.unwrap_or_default()
     }
 
@@ -49,7 +52,10 @@ impl Manual {
 pub(crate) fn tables(node: &'static Node<'static>) -> Vec<&'static DeTable<'static>> {
     match node.get_ref() {
         DeValue::Table(table) => vec![table],
-        DeValue::Array(items) => items.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+        DeValue::Array(items) => items
+            .iter()
+            .filter_map(|item| item.get_ref().as_table())
+            .collect(),
         DeValue::String(_)
         | DeValue::Integer(_)
         | DeValue::Float(_)
@@ -60,9 +66,18 @@ pub(crate) fn tables(node: &'static Node<'static>) -> Vec<&'static DeTable<'stat
 
 /// Reads a default. That it can be read is proven by the test that reads all of them.
 pub(crate) fn read_default<K: Kind>(kind: &K, node: &Node<'_>) -> K::Value {
-    let source = Source { name: "default.toml", text: DEFAULT_TOML };
+    let source = Source {
+        name: "default.toml",
+        text: DEFAULT_TOML,
+    };
     let findings = Findings::new(&source, Vec::new(), false);
-    let value = kind.read(node, &Place { key: "", findings: &findings });
+    let value = kind.read(
+        node,
+        &Place {
+            key: "",
+            findings: &findings,
+        },
+    );
     value.expect("default.toml is valid: a test reads it")
 }
 
@@ -73,8 +88,16 @@ fn list_sections_with(
     found: &mut Vec<String>,
 ) {
     for (name, node) in table {
-        let path = if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
-        let header = if node.get_ref().is_array() { format!("[[{path}]]") } else { format!("[{path}]") };
+        let path = if path.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{path}.{}", name.get_ref())
+        };
+        let header = if node.get_ref().is_array() {
+            format!("[[{path}]]")
+        } else {
+            format!("[{path}]")
+        };
         for inner in tables(node) {
             if inner.contains_key(key) && !found.contains(&header) {
                 found.push(header.clone());
@@ -83,3 +106,6 @@ fn list_sections_with(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,9 +37,9 @@ const KNOWN_ELSEWHERE: [(&str, &str); 12] = [
 #[derive(Debug)]
 pub(crate) struct Section<'a> {
     /// Where the table is, as keys name it: `port.fault`. Empty for the whole document.
-    path: String,
+    pub(crate) path: String,
     /// The header; `None` for the whole document and for a table that is not in the file.
-    pub(crate) span: Option<Span>,
+    span: Option<Span>,
     /// The table of the file.
     table: Option<&'a DeTable<'a>>,
     /// Tables of the file that answer for what this one does not say, nearest first.
@@ -64,11 +64,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether the file has this table.
-    pub(crate) fn is_present(&self) -> bool {
-        self.table.is_some()
-    }
-
     /// Whether the table of the file itself says something of `key`.
     pub(crate) fn says(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
@@ -77,16 +72,27 @@ impl<'a> Section<'a> {
     /// The value of `key`, its default if the file does not say.
     pub(crate) fn value<K: Kind>(&self, key: &'static str, kind: &K) -> Read<K::Value> {
         self.know(key, kind);
-        let place = Place { key: &self.full(key), findings: self.findings };
+        let place = Place {
+            key: &self.full(key),
+            findings: self.findings,
+        };
         let tables = self.table.iter().chain(&self.fallbacks);
         if let Some(node) = tables.filter_map(|table| table.get(key)).next() {
             let value = kind.read(node, &place)?;
-            return Some(Located { value, span: node.span().into() });
+            return Some(Located {
+                value,
+                span: node.span().into(),
+                said: true,
+            });
         }
         let default = self.defaults.iter().find_map(|table| table.get(key));
         let node = default.expect("default.toml has every key: a test reads it");
         let value = manual::read_default(kind, node);
-        Some(Located { value, span: self.here() })
+        Some(Located {
+            value,
+            span: self.here(),
+            said: false,
+        })
     }
 
     /// The value of `key`, which has no default but must be there.
@@ -96,7 +102,8 @@ impl<'a> Section<'a> {
             let what = format!("`{key}` is missing");
             let example = Manual::example(&self.defaults, key);
             let help = format!("expected {}, as in `{example}`", kind.expects());
-            self.findings.add_missing(self.span, self.full(key), what, help);
+            self.findings
+                .add_missing(self.span, self.full(key), what, help);
             return None;
         }
         self.value(key, kind)
@@ -119,7 +126,8 @@ impl<'a> Section<'a> {
         if let Some(node) = node.filter(|_| table.is_none()) {
             let what = format!("{} stands where a table belongs", type_of(node.get_ref()));
             let help = format!("write [{}] with one pair of brackets", self.full(key));
-            self.findings.add(node.span().into(), self.full(key), what, help);
+            self.findings
+                .add(node.span().into(), self.full(key), what, help);
         }
         Section {
             path: self.full(key),
@@ -174,18 +182,20 @@ impl<'a> Section<'a> {
 
     /// Says that something that belongs here is missing.
     pub(crate) fn missing(&self, key: &str, what: String, help: String) {
-        self.findings.add_missing(self.span, self.full(key), what, help);
+        self.findings
+            .add_missing(self.span, self.full(key), what, help);
     }
 
     /// Says that `key`, which the file has here, does not belong here.
     pub(crate) fn misplaced(&self, key: &str, what: String, help: String) {
         if let Some((name, _)) = self.table.and_then(|table| table.get_key_value(key)) {
-            self.findings.add(name.span().into(), self.full(key), what, help);
+            self.findings
+                .add(name.span().into(), self.full(key), what, help);
         }
     }
 
     /// Says which keys of the file nobody asked for. To be called when all were asked for.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(&self) {
         let known = self.known.borrow();
         let keys = self.table.into_iter().flat_map(|table| table.keys());
         for key in keys.filter(|key| !known.contains(&key.get_ref().as_ref())) {
@@ -195,13 +205,18 @@ impl<'a> Section<'a> {
                 path => format!("[{path}] has no key `{name}`"),
             };
             let help = suggest(name, &known, &self.path);
-            self.findings.add(key.span().into(), self.full(name), what, help);
+            self.findings
+                .add(key.span().into(), self.full(name), what, help);
         }
     }
 
     /// The path of `key` in this section.
     fn full(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// Where a fault of something that stands nowhere is shown.
@@ -228,11 +243,16 @@ impl<'a> Section<'a> {
 /// What was most likely meant by the unknown key `name` in a section with the keys `known`.
 fn suggest(name: &str, known: &[&'static str], path: &str) -> String {
     let bare = name.strip_prefix("tcp_").unwrap_or(name).replace('-', "_");
-    let other_name = KNOWN_ELSEWHERE.iter().find(|(other, _)| *other == bare).map(|(_, ours)| *ours);
+    let other_name = KNOWN_ELSEWHERE
+        .iter()
+        .find(|(other, _)| *other == bare)
+        .map(|(_, ours)| *ours);
     if let Some(ours) = other_name.filter(|ours| known.contains(ours)) {
         return format!("it is called `{ours}` here");
     }
-    if let Some(near) = nearest(name, known.iter().copied()).or_else(|| nearest(&bare, known.iter().copied())) {
+    if let Some(near) =
+        nearest(name, known.iter().copied()).or_else(|| nearest(&bare, known.iter().copied()))
+    {
         return format!("did you mean `{near}`?");
     }
     let elsewhere = Manual::sections_with(&bare);

@@ -19,6 +19,8 @@ pub(crate) struct Span {
 pub(crate) struct Located<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
+    /// Whether the file says it; otherwise it is a default, and `span` is where it would stand.
+    pub(crate) said: bool,
 }
 
 /// A place as people name it, with the line it stands in.

@@ -10,7 +10,10 @@ pub(crate) mod text;
 use serde_spanned::Spanned;
 use toml::de::DeValue;
 
-use crate::{fault::Findings, source::Span};
+use crate::{
+    fault::Findings,
+    source::{Located, Span},
+};
 
 /// A value of the document with its place.
 pub(crate) type Node<'a> = Spanned<DeValue<'a>>;
@@ -67,7 +70,8 @@ impl Place<'_> {
 
     /// Says that the value at `node` is wrong.
     pub(crate) fn complain(&self, node: &Node<'_>, what: String, help: String) {
-        self.findings.add(Span::from(node.span()), self.key.to_owned(), what, help);
+        self.findings
+            .add(Span::from(node.span()), self.key.to_owned(), what, help);
     }
 }
 
@@ -104,7 +108,11 @@ impl<T: Copy> Kind for Choice<T> {
             place.refuse(node, self.describe(node), self);
             return None;
         };
-        let value = self.0.iter().find(|(word, _)| *word == found).map(|(_, value)| *value);
+        let value = self
+            .0
+            .iter()
+            .find(|(word, _)| *word == found)
+            .map(|(_, value)| *value);
         if value.is_none() {
             let near = nearest(found, self.0.iter().map(|(word, _)| *word));
             let expected = format!("expected {}", self.expects());
@@ -131,7 +139,13 @@ impl<K: Kind> Kind for OrWord<K> {
         }
         // The other kind finds what is wrong; its own help would leave the word out.
         let inner = Findings::new(place.findings.source(), Vec::new(), false);
-        let read = self.1.read(node, &Place { key: place.key, findings: &inner });
+        let read = self.1.read(
+            node,
+            &Place {
+                key: place.key,
+                findings: &inner,
+            },
+        );
         for (span, what, help) in inner.into_parts() {
             let help = match help.strip_prefix("expected ") {
                 Some(expected) => format!("expected {:?} or {expected}", self.0),
@@ -144,7 +158,7 @@ impl<K: Kind> Kind for OrWord<K> {
 }
 
 impl<K: Kind> Kind for List<K> {
-    type Value = Vec<crate::source::Located<K::Value>>;
+    type Value = Vec<Located<K::Value>>;
 
     fn expects(&self) -> String {
         self.expects.to_owned()
@@ -161,7 +175,11 @@ impl<K: Kind> Kind for List<K> {
             .iter()
             .map(|item| {
                 let value = self.of.read(item, place)?;
-                Some(crate::source::Located { value, span: item.span().into() })
+                Some(Located {
+                    value,
+                    span: item.span().into(),
+                    said: true,
+                })
             })
             .collect();
         read.into_iter().collect()

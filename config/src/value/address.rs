@@ -6,12 +6,16 @@ use super::text::{Parsed, Refusal};
 use crate::model::{Cidr, ListenAddress};
 
 /// An address that a port owns, with the length of its network's prefix.
-pub(crate) const OWNED: Parsed<Cidr> =
-    Parsed { expects: "an address with its prefix, like \"10.0.0.2/24\"", parse: parse_owned };
+pub(crate) const OWNED: Parsed<Cidr> = Parsed {
+    expects: "an address with its prefix, like \"10.0.0.2/24\"",
+    parse: parse_owned,
+};
 
 /// The address of one host.
-pub(crate) const HOST: Parsed<IpAddr> =
-    Parsed { expects: "an IP address, like \"10.0.0.1\" or \"fd00::1\"", parse: parse_host };
+pub(crate) const HOST: Parsed<IpAddr> = Parsed {
+    expects: "an IP address, like \"10.0.0.1\" or \"fd00::1\"",
+    parse: parse_host,
+};
 
 /// Where a listener listens.
 pub(crate) const LISTEN: Parsed<ListenAddress> = Parsed {
@@ -20,8 +24,10 @@ pub(crate) const LISTEN: Parsed<ListenAddress> = Parsed {
 };
 
 /// Where a backend listens.
-pub(crate) const BACKEND: Parsed<SocketAddr> =
-    Parsed { expects: "\"address:port\" or \"[v6 address]:port\"", parse: parse_backend };
+pub(crate) const BACKEND: Parsed<SocketAddr> = Parsed {
+    expects: "\"address:port\" or \"[v6 address]:port\"",
+    parse: parse_backend,
+};
 
 /// Whether this is an IPv6 address that names a host only together with a link (RFC 4291 2.5.6).
 pub(crate) fn is_link_local(address: IpAddr) -> bool {
@@ -35,7 +41,8 @@ fn parse_owned(text: &str) -> Result<Cidr, Refusal> {
     let Some((address, prefix)) = text.split_once('/') else {
         let addr = parse_host(text)?;
         let usual = if addr.is_ipv4() { 24 } else { 64 };
-        let help = format!("add the prefix of its network: \"{text}/{usual}\" if that has {usual} bits");
+        let help =
+            format!("add the prefix of its network: \"{text}/{usual}\" if that has {usual} bits");
         return Err(Refusal::with_help(format!("{text:?} has no prefix"), help));
     };
     let addr = parse_host(address)?;
@@ -43,7 +50,10 @@ fn parse_owned(text: &str) -> Result<Cidr, Refusal> {
     let in_range = |prefix: &u8| (1..=bits).contains(prefix);
     let Some(prefix) = prefix.parse::<u8>().ok().filter(in_range) else {
         let what = format!("{prefix:?} is not the length of a prefix");
-        return Err(Refusal::with_help(what, format!("expected a number from 1 to {bits} after \"/\"")));
+        return Err(Refusal::with_help(
+            what,
+            format!("expected a number from 1 to {bits} after \"/\""),
+        ));
     };
     if let IpAddr::V4(v4) = addr {
         check_host_bits(v4, prefix)?;
@@ -63,7 +73,10 @@ fn check_host_bits(address: Ipv4Addr, prefix: u8) -> Result<(), Refusal> {
     };
     let first = Ipv4Addr::from_bits((address.to_bits() & !host_mask) | 1);
     let last = Ipv4Addr::from_bits((address.to_bits() | host_mask) - 1);
-    Err(Refusal::with_help(what, format!("expected an address from {first} to {last}")))
+    Err(Refusal::with_help(
+        what,
+        format!("expected an address from {first} to {last}"),
+    ))
 }
 
 fn parse_host(text: &str) -> Result<IpAddr, Refusal> {
@@ -88,20 +101,37 @@ fn parse_host(text: &str) -> Result<IpAddr, Refusal> {
 fn parse_listen(text: &str) -> Result<ListenAddress, Refusal> {
     let (address, port) = split_port(text)?;
     if address == "*" {
-        return Ok(ListenAddress { address: None, port });
+        return Ok(ListenAddress {
+            address: None,
+            port,
+        });
     }
-    let unspecified = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    if address.parse().is_ok_and(|address| unspecified.contains(&address)) {
+    let unspecified = [
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    ];
+    if address
+        .parse()
+        .is_ok_and(|address| unspecified.contains(&address))
+    {
         let what = format!("{text:?} is not how every address is written");
-        return Err(Refusal::with_help(what, format!("write \"*:{port}\" for every owned address")));
+        return Err(Refusal::with_help(
+            what,
+            format!("write \"*:{port}\" for every owned address"),
+        ));
     }
-    Ok(ListenAddress { address: Some(parse_host(address)?), port })
+    Ok(ListenAddress {
+        address: Some(parse_host(address)?),
+        port,
+    })
 }
 
 fn parse_backend(text: &str) -> Result<SocketAddr, Refusal> {
     let (address, port) = split_port(text)?;
     let address = parse_host(address).map_err(|refusal| {
-        let is_name = address.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+        let is_name = address
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
         if is_name && address.contains(|c: char| c.is_ascii_alphabetic()) {
             let help = "names are not looked up: write the address";
             return Refusal::with_help(refusal.what, help);
@@ -110,7 +140,10 @@ fn parse_backend(text: &str) -> Result<SocketAddr, Refusal> {
     })?;
     if is_link_local(address) {
         let what = format!("{address} names a host only together with a link");
-        return Err(Refusal::with_help(what, "expected an address that is valid beyond the link"));
+        return Err(Refusal::with_help(
+            what,
+            "expected an address that is valid beyond the link",
+        ));
     }
     Ok(SocketAddr::new(address, port))
 }
@@ -130,13 +163,22 @@ fn split_port(text: &str) -> Result<(&str, u16), Refusal> {
     }
     let Some((address, port)) = text.rsplit_once(':') else {
         let what = format!("{text:?} has no port");
-        return Err(Refusal::with_help(what, format!("write \"{text}:80\" with your port")));
+        return Err(Refusal::with_help(
+            what,
+            format!("write \"{text}:80\" with your port"),
+        ));
     };
     let Some(port) = port.parse::<u16>().ok().filter(|port| *port != 0) else {
         let what = format!("{port:?} is not a port");
-        return Err(Refusal::with_help(what, "expected a number from 1 to 65535 after the last \":\""));
+        return Err(Refusal::with_help(
+            what,
+            "expected a number from 1 to 65535 after the last \":\"",
+        ));
     };
-    match address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    match address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(inner) if inner.parse::<Ipv6Addr>().is_ok() => Ok((inner, port)),
         Some(inner) => Err(Refusal::with_help(
             format!("{inner:?} is not an IPv6 address"),

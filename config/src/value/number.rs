@@ -10,7 +10,8 @@ use super::{Kind, Node, Place};
 #[derive(Debug)]
 pub(crate) struct Whole<T> {
     pub(crate) range: RangeInclusive<T>,
-    /// What is counted, after "a whole number": ` of segments`, or nothing.
+    /// What is counted, after "a whole number": ` of segments`, or nothing. Where the range is one
+    /// number, why.
     pub(crate) of: &'static str,
 }
 
@@ -57,7 +58,11 @@ impl<T: Display + Copy + PartialOrd + TryFrom<i128>> Kind for Whole<T> {
     type Value = T;
 
     fn expects(&self) -> String {
-        format!("a whole number{} from {} to {}", self.of, self.range.start(), self.range.end())
+        let (from, to) = (self.range.start(), self.range.end());
+        if from == to {
+            return format!("{from}{}", self.of);
+        }
+        format!("a whole number{} from {from} to {to}", self.of)
     }
 
     fn read(&self, node: &Node<'_>, place: &Place<'_>) -> Option<T> {
@@ -66,10 +71,16 @@ impl<T: Display + Copy + PartialOrd + TryFrom<i128>> Kind for Whole<T> {
             return None;
         };
         let Some(number) = integer(found) else {
-            place.refuse(node, format!("{found} is not a number this program can hold"), self);
+            place.refuse(
+                node,
+                format!("{found} is not a number this program can hold"),
+                self,
+            );
             return None;
         };
-        let value = T::try_from(number).ok().filter(|value| self.range.contains(value));
+        let value = T::try_from(number)
+            .ok()
+            .filter(|value| self.range.contains(value));
         if value.is_none() {
             // A number too large for the type is above every range; one below the type is below.
             let what = if number < 0 || T::try_from(number).is_ok_and(|v| v < *self.range.start()) {
@@ -87,7 +98,11 @@ impl Kind for PowerOfTwo {
     type Value = u32;
 
     fn expects(&self) -> String {
-        format!("a power of two from {} to {}", self.range.start(), self.range.end())
+        format!(
+            "a power of two from {} to {}",
+            self.range.start(),
+            self.range.end()
+        )
     }
 
     fn read(&self, node: &Node<'_>, place: &Place<'_>) -> Option<u32> {
@@ -97,7 +112,9 @@ impl Kind for PowerOfTwo {
         };
         let number = integer(found).and_then(|number| u32::try_from(number).ok());
         match number {
-            Some(number) if number.is_power_of_two() && self.range.contains(&number) => Some(number),
+            Some(number) if number.is_power_of_two() && self.range.contains(&number) => {
+                Some(number)
+            }
             Some(number) if self.range.contains(&number) => {
                 let below = 1_u32 << number.ilog2();
                 let above = below.saturating_mul(2).min(*self.range.end());
@@ -123,9 +140,9 @@ impl Kind for Share {
     fn read(&self, node: &Node<'_>, place: &Place<'_>) -> Option<f64> {
         let number = match node.get_ref() {
             DeValue::Float(found) => found.as_str().parse::<f64>().ok(),
-            DeValue::Integer(found) => {
-                integer(found).and_then(|n| i32::try_from(n).ok()).map(f64::from)
-            }
+            DeValue::Integer(found) => integer(found)
+                .and_then(|n| i32::try_from(n).ok())
+                .map(f64::from),
             DeValue::String(_)
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
@@ -149,12 +166,19 @@ impl Kind for Period {
     type Value = Duration;
 
     fn expects(&self) -> String {
-        format!("a duration from {:?} to {:?}", duration(*self.0.start()), duration(*self.0.end()))
+        format!(
+            "a duration from {:?} to {:?}",
+            duration(*self.0.start()),
+            duration(*self.0.end())
+        )
     }
 
     fn read(&self, node: &Node<'_>, place: &Place<'_>) -> Option<Duration> {
         if let DeValue::Integer(found) = node.get_ref() {
-            let help = format!("write \"{found}s\" or \"{found}ms\"; expected {}", self.expects());
+            let help = format!(
+                "write \"{found}s\" or \"{found}ms\"; expected {}",
+                self.expects()
+            );
             place.complain(node, format!("{found} has no unit"), help);
             return None;
         }
@@ -171,7 +195,11 @@ impl Kind for Period {
         };
         let in_range = self.0.contains(&value);
         if !in_range {
-            let size = if value < *self.0.start() { "short" } else { "long" };
+            let size = if value < *self.0.start() {
+                "short"
+            } else {
+                "long"
+            };
             place.refuse(node, format!("{found:?} is too {size}"), self);
         }
         in_range.then_some(value)
@@ -182,7 +210,11 @@ impl Kind for Size {
     type Value = u64;
 
     fn expects(&self) -> String {
-        format!("a size from {:?} to {:?}", size(*self.0.start()), size(*self.0.end()))
+        format!(
+            "a size from {:?} to {:?}",
+            size(*self.0.start()),
+            size(*self.0.end())
+        )
     }
 
     fn read(&self, node: &Node<'_>, place: &Place<'_>) -> Option<u64> {
@@ -202,13 +234,20 @@ impl Kind for Size {
             }
         };
         let Some(bytes) = bytes else {
-            let help = format!("expected {}; suffixes are k, m, g (powers of 1024)", self.expects());
+            let help = format!(
+                "expected {}; suffixes are k, m, g (powers of 1024)",
+                self.expects()
+            );
             place.complain(node, format!("{found} is not a size"), help);
             return None;
         };
         let in_range = self.0.contains(&bytes);
         if !in_range {
-            let size = if bytes < *self.0.start() { "small" } else { "large" };
+            let size = if bytes < *self.0.start() {
+                "small"
+            } else {
+                "large"
+            };
             place.refuse(node, format!("{found} is too {size}"), self);
         }
         in_range.then_some(bytes)
@@ -221,21 +260,30 @@ pub(crate) fn duration(value: Duration) -> String {
     if nanos == 0 {
         return "0s".to_owned();
     }
-    let exact = DURATION_UNITS.iter().find(|(_, unit)| nanos.is_multiple_of(u128::from(*unit)));
+    let exact = DURATION_UNITS
+        .iter()
+        .find(|(_, unit)| nanos.is_multiple_of(u128::from(*unit)));
     let (name, unit) = exact.expect("every duration is a whole number of nanoseconds");
     format!("{}{name}", nanos / u128::from(*unit))
 }
 
 /// A size as it is written in the file: in the largest unit that leaves no fraction.
 pub(crate) fn size(bytes: u64) -> String {
-    let exact = SIZE_UNITS.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
-    exact.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
+    let exact = SIZE_UNITS
+        .iter()
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    exact.map_or_else(
+        || bytes.to_string(),
+        |(name, unit)| format!("{}{name}", bytes / unit),
+    )
 }
 
 /// The bytes that `text` says: `64k`, `64K`, `64KiB` or `65536`.
 fn size_of(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
-    let bare = lower.strip_suffix("ib").filter(|rest| rest.ends_with(['k', 'm', 'g']));
+    let bare = lower
+        .strip_suffix("ib")
+        .filter(|rest| rest.ends_with(['k', 'm', 'g']));
     let bare = bare.unwrap_or(&lower);
     digits(bare).or_else(|| with_unit(bare, &SIZE_UNITS))
 }
@@ -244,7 +292,9 @@ fn size_of(text: &str) -> Option<u64> {
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, name) = text.split_at(end);
-    let (_, unit) = units.iter().find(|(unit, _)| *unit == name.trim_start_matches(' '))?;
+    let (_, unit) = units
+        .iter()
+        .find(|(unit, _)| *unit == name.trim_start_matches(' '))?;
     digits(number)?.checked_mul(*unit)
 }
 

@@ -22,8 +22,10 @@ pub(crate) struct Refusal {
 }
 
 /// Any string.
-pub(crate) const ANY_TEXT: Parsed<String> =
-    Parsed { expects: "a string", parse: |text| Ok(text.to_owned()) };
+pub(crate) const ANY_TEXT: Parsed<String> = Parsed {
+    expects: "a string",
+    parse: |text| Ok(text.to_owned()),
+};
 
 /// The name of a thing of the configuration.
 pub(crate) const NAME: Parsed<String> = Parsed {
@@ -38,8 +40,10 @@ pub(crate) const INTERFACE: Parsed<String> = Parsed {
 };
 
 /// The path of a file.
-pub(crate) const FILE: Parsed<PathBuf> =
-    Parsed { expects: "the path of a file", parse: |text| parse_path(text, usize::MAX) };
+pub(crate) const FILE: Parsed<PathBuf> = Parsed {
+    expects: "the path of a file",
+    parse: |text| parse_path(text, usize::MAX),
+};
 
 /// The path of a Unix socket. `sun_path` of linux/un.h (6.18) has 108 bytes, the last one zero.
 pub(crate) const SOCKET: Parsed<PathBuf> = Parsed {
@@ -48,22 +52,32 @@ pub(crate) const SOCKET: Parsed<PathBuf> = Parsed {
 };
 
 /// Permission bits as `chmod` takes them. A string, since 0660 is no TOML number and 660 another one.
-pub(crate) const MODE: Parsed<u32> =
-    Parsed { expects: "three octal digits in a string, like \"0660\"", parse: parse_mode };
+pub(crate) const MODE: Parsed<u32> = Parsed {
+    expects: "three octal digits in a string, like \"0660\"",
+    parse: parse_mode,
+};
 
 /// The value of an HTTP field: nothing in it may end the line.
-pub(crate) const FIELD_VALUE: Parsed<String> =
-    Parsed { expects: "a string of visible ASCII characters and blanks", parse: parse_field_value };
+pub(crate) const FIELD_VALUE: Parsed<String> = Parsed {
+    expects: "a string of visible ASCII characters and blanks",
+    parse: parse_field_value,
+};
 
 impl Refusal {
     /// A refusal with nothing to add to what the kind accepts.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), help: None }
+        Self {
+            what: what.into(),
+            help: None,
+        }
     }
 
     /// A refusal that knows what would be right.
     pub(crate) fn with_help(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what: what.into(), help: Some(help.into()) }
+        Self {
+            what: what.into(),
+            help: Some(help.into()),
+        }
     }
 }
 
@@ -81,7 +95,10 @@ impl<T> Kind for Parsed<T> {
         };
         match (self.parse)(found) {
             Ok(value) => Some(value),
-            Err(Refusal { what, help: Some(help) }) => {
+            Err(Refusal {
+                what,
+                help: Some(help),
+            }) => {
                 place.complain(node, what, help);
                 None
             }
@@ -102,7 +119,10 @@ fn parse_name(text: &str) -> Result<String, Refusal> {
         return Err(Refusal::new(format!("{strange:?} cannot stand in a name")));
     }
     if text.len() > 64 {
-        return Err(Refusal::new(format!("the name has {} characters", text.len())));
+        return Err(Refusal::new(format!(
+            "the name has {} characters",
+            text.len()
+        )));
     }
     Ok(text.to_owned())
 }
@@ -118,7 +138,9 @@ fn parse_interface(text: &str) -> Result<String, Refusal> {
         return Err(Refusal::new(what));
     }
     if text.len() > 15 {
-        return Err(Refusal::new(format!("{text:?} is longer than a name of an interface can be")));
+        return Err(Refusal::new(format!(
+            "{text:?} is longer than a name of an interface can be"
+        )));
     }
     Ok(text.to_owned())
 }
@@ -140,7 +162,10 @@ fn parse_socket(text: &str) -> Result<PathBuf, Refusal> {
     let path = parse_path(text, 107)?;
     if path.is_relative() {
         let what = "a relative path depends on where Tidegate was started";
-        return Err(Refusal::with_help(what, format!("write \"/run/tidegate/{text}\"")));
+        return Err(Refusal::with_help(
+            what,
+            format!("write \"/run/tidegate/{text}\""),
+        ));
     }
     if path.file_name().is_none() || text.ends_with('/') {
         return Err(Refusal::new("this is a folder, not a file in it"));
@@ -149,14 +174,19 @@ fn parse_socket(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 fn parse_mode(text: &str) -> Result<u32, Refusal> {
-    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    let is_octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777);
     mode.ok_or_else(|| Refusal::new(format!("{text:?} is not a file mode")))
 }
 
 fn parse_field_value(text: &str) -> Result<String, Refusal> {
     match text.chars().find(|c| !(' '..='~').contains(c)) {
-        Some(strange) => Err(Refusal::new(format!("{strange:?} cannot stand in an HTTP field"))),
+        Some(strange) => Err(Refusal::new(format!(
+            "{strange:?} cannot stand in an HTTP field"
+        ))),
         None => Ok(text.to_owned()),
     }
 }

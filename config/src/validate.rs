@@ -1,0 +1,164 @@
+//! From the raw configuration to the typed one: the only way there.
+//!
+//! Here is what concerns more than one value: that names are unique and lead somewhere, that addresses
+//! are owned, that a backend can be reached. A value that could not be read is skipped; its fault is
+//! noted already, and what it was meant to be is not guessed.
+
+mod listener;
+mod network;
+mod pool;
+mod port;
+mod tcp;
+
+use std::collections::HashMap;
+
+use crate::{
+    fault::Findings,
+    model::{Admin, Config, Log, Workers},
+    schema::{RawAdmin, RawConfig, RawLog, RawWorkers},
+    section::Read,
+    source::{Located, Span},
+};
+
+/// The typed configuration; `None` if anything is wrong, which then stands in `findings`.
+pub(crate) fn validate(raw: RawConfig, findings: &Findings<'_>) -> Option<Config> {
+    let network = network::check(&raw.ports, findings);
+    listener::check(&raw.listeners, network.as_ref(), findings);
+    pool::check(&raw.pools, network.as_ref(), findings);
+    let pools = pool::check_uses(&raw.pools, &raw.listeners, findings);
+
+    // Every part is tried before the first that is not there ends it: each notes its own faults.
+    let workers = workers(raw.workers, findings);
+    let ports: Vec<_> = raw
+        .ports
+        .into_iter()
+        .map(|port| port::port(port, findings))
+        .collect();
+    let tcp = tcp::tcp(raw.tcp, findings);
+    let listeners: Vec<_> = raw
+        .listeners
+        .into_iter()
+        .map(|listener| listener::listener(listener, &pools, findings))
+        .collect();
+    let raw_pools: Vec<_> = raw
+        .pools
+        .into_iter()
+        .map(|pool| pool::pool(pool, findings))
+        .collect();
+    Some(Config {
+        workers: workers?,
+        ports: ports.into_iter().collect::<Option<_>>()?,
+        tcp: tcp?,
+        listeners: listeners.into_iter().collect::<Option<_>>()?,
+        pools: raw_pools.into_iter().collect::<Option<_>>()?,
+        admin: admin(raw.admin)?,
+        log: log(&raw.log)?,
+    })
+}
+
+fn workers(raw: RawWorkers, findings: &Findings<'_>) -> Option<Workers> {
+    check_cores(&raw, findings);
+    Some(Workers {
+        count: raw.count?.value,
+        cores: raw.cores?.value.map(values),
+        idle: raw.idle?.value,
+        idle_spin: raw.idle_spin?.value,
+        flows_max: raw.flows_max?.value,
+        text_memory: raw.text_memory?.value,
+        shutdown_timeout: raw.shutdown_timeout?.value,
+    })
+}
+
+/// One core for each worker, and no core for two.
+fn check_cores(raw: &RawWorkers, findings: &Findings<'_>) {
+    let (
+        Some(Located {
+            value: Some(cores),
+            span,
+            ..
+        }),
+        Some(count),
+    ) = (&raw.cores, &raw.count)
+    else {
+        return;
+    };
+    let key = "workers.cores";
+    if cores.len() != usize::try_from(count.value).unwrap_or(usize::MAX) {
+        let what = format!("{} cores for {} worker", cores.len(), count.value);
+        let help = format!("expected {} core, or \"any\"", count.value);
+        findings.add(*span, key.to_owned(), what, help);
+    }
+    check_unique(
+        cores.iter().map(|core| (core.value, core.span)),
+        findings,
+        |core| {
+            (
+                key.to_owned(),
+                format!("core {core} stands here twice"),
+                "name each core once".to_owned(),
+            )
+        },
+    );
+}
+
+fn admin(raw: RawAdmin) -> Option<Admin> {
+    Some(Admin {
+        socket: raw.socket?.value,
+        mode: raw.mode?.value,
+    })
+}
+
+fn log(raw: &RawLog) -> Option<Log> {
+    Some(Log {
+        level: raw.level.as_ref()?.value,
+        format: raw.format.as_ref()?.value,
+    })
+}
+
+/// The values of a list without their places.
+fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
+    list.into_iter().map(|item| item.value).collect()
+}
+
+/// Notes every value that stood before. `describe` gives key, what and help for it; where the first
+/// one stands is added to the help.
+fn check_unique<T: std::hash::Hash + Eq>(
+    values: impl IntoIterator<Item = (T, Span)>,
+    findings: &Findings<'_>,
+    describe: impl Fn(&T) -> (String, String, String),
+) {
+    let mut first: HashMap<T, Span> = HashMap::new();
+    for (value, span) in values {
+        if let Some(earlier) = first.get(&value) {
+            let (key, what, help) = describe(&value);
+            let line = findings.source().line(earlier.start);
+            findings.add(
+                span,
+                key,
+                what,
+                format!("{help}; the first is in line {line}"),
+            );
+        } else {
+            first.insert(value, span);
+        }
+    }
+}
+
+/// Notes every name that stood before.
+fn check_names<'n>(
+    key: &str,
+    names: impl IntoIterator<Item = &'n Read<String>>,
+    findings: &Findings<'_>,
+) {
+    let names = names
+        .into_iter()
+        .flatten()
+        .map(|name| (name.value.as_str(), name.span));
+    check_unique(names, findings, |name| {
+        (
+            key.to_owned(),
+            format!("{name:?} is taken"),
+            "choose another name".to_owned(),
+        )
+    });
+}

@@ -1,0 +1,1 @@
+//! Tests: what each kind of value accepts, and what it says of the rest.
