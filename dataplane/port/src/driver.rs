@@ -2,18 +2,44 @@
 //!
 //! A worker is compiled for `Driver`; the choice costs one predictable branch a burst.
 
+mod filter;
+mod packet;
+mod tap;
+
+use core::net::IpAddr;
+use std::io;
+
 use af_xdp::Frame;
 use tidegate_wire::Instant;
 
+pub use packet::PacketPort;
+pub use tap::TapPort;
+
 use crate::{
-    Burst, Error, Facts, LinkPort, OpenConfig, Port, PortCounters, PortFrameCounts, WaitFds,
+    Burst, DriverChoice, DriverKind, Error, Facts, LinkPort, OpenConfig, Port, PortCounters,
+    PortDrop, PortFrameCounts, WaitFds, host,
 };
 
 /// A port on an interface of this machine, by whichever driver works there.
 #[derive(Debug)]
 pub enum Driver {
+    /// A raw packet socket.
+    AfPacket(PacketPort),
+    /// A TAP device.
+    Tap(TapPort),
     /// One end of a simulated link.
     Link(LinkPort),
+}
+
+/// Calls the same method of whichever port it is.
+macro_rules! each {
+    ($self:expr, $port:ident => $call:expr) => {
+        match $self {
+            Driver::AfPacket($port) => $call,
+            Driver::Tap($port) => $call,
+            Driver::Link($port) => $call,
+        }
+    };
 }
 
 impl Driver {
@@ -23,17 +49,94 @@ impl Driver {
     ///
     /// When the driver asked for cannot be used; with the driver left open, when none can.
     pub fn open(config: &OpenConfig) -> Result<Self, Error> {
-        Err(Error::config(&config.interface, "no driver is built in"))
+        match config.driver {
+            DriverChoice::Auto => Self::open_any(config),
+            DriverChoice::AfXdp => Self::open_kind(DriverKind::AfXdp, config),
+            DriverChoice::AfPacket => Self::open_kind(DriverKind::AfPacket, config),
+            DriverChoice::Tap => Self::open_kind(DriverKind::Tap, config),
+        }
+    }
+
+    /// Answers for these addresses, and no longer for others, from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot hold so many.
+    pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), Error> {
+        match self {
+            Self::AfPacket(port) => port.set_addresses(addresses),
+            // Whatever is on the cable is for us.
+            Self::Tap(_) | Self::Link(_) => Ok(()),
+        }
+    }
+
+    fn open_kind(kind: DriverKind, config: &OpenConfig) -> Result<Self, Error> {
+        match kind {
+            DriverKind::AfXdp => Err(Error::config(&config.interface, "not built")),
+            DriverKind::AfPacket => PacketPort::open(config).map(Self::AfPacket),
+            DriverKind::Tap => TapPort::open(config).map(Self::Tap),
+            DriverKind::Link => Err(Error::config(
+                &config.interface,
+                "a simulated link is made as a pair, not opened",
+            )),
+        }
+    }
+
+    /// Tries one driver after the other, and notes why.
+    fn open_any(config: &OpenConfig) -> Result<Self, Error> {
+        let mut attempts = Vec::new();
+        for kind in order(config) {
+            match Self::open_kind(kind, config) {
+                Ok(mut driver) => {
+                    driver.add_notes(attempts);
+                    return Ok(driver);
+                }
+                Err(error) => attempts.push((kind, error)),
+            }
+        }
+        Err(Error::NoDriver {
+            interface: config.interface.clone(),
+            attempts,
+        })
+    }
+
+    /// Says which driver was taken, and what the ones before it said.
+    fn add_notes(&mut self, attempts: Vec<(DriverKind, Error)>) {
+        let facts = each!(self, port => port.facts_mut());
+        let choice = match attempts.as_slice() {
+            [] => format!("{} was tried first and works", facts.driver),
+            _ => format!("{} is the first driver that works", facts.driver),
+        };
+        let failures = attempts
+            .into_iter()
+            .map(|(kind, error)| format!("{kind} cannot be used: {error}"));
+        facts
+            .notes
+            .splice(0..0, core::iter::once(choice).chain(failures));
     }
 }
 
-/// Calls the same method of whichever port it is.
-macro_rules! each {
-    ($self:expr, $port:ident => $call:expr) => {
-        match $self {
-            Driver::Link($port) => $call,
-        }
-    };
+/// In which order drivers are tried: the fastest first. An interface that is itself a TAP device
+/// is best entered at its far end, where no kernel stack competes for the frames.
+fn order(config: &OpenConfig) -> [DriverKind; 3] {
+    let is_tap = host::interface(&config.interface)
+        .is_ok_and(|interface| interface.is_ethernet && interface.kind.as_deref() == Some("tun"));
+    if is_tap {
+        [DriverKind::Tap, DriverKind::AfXdp, DriverKind::AfPacket]
+    } else {
+        [DriverKind::AfXdp, DriverKind::AfPacket, DriverKind::Tap]
+    }
+}
+
+/// What became of a frame that the kernel refused to send: dropped for a reason, or `None` when
+/// it may be sent later.
+fn tx_drop(error: &io::Error) -> Option<PortDrop> {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EINTR) => None,
+        Some(libc::EMSGSIZE) => Some(PortDrop::TxTooLong),
+        Some(libc::EINVAL) => Some(PortDrop::TxInvalid),
+        _ => Some(PortDrop::TxRefused),
+    }
 }
 
 impl Port for Driver {

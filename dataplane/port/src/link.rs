@@ -20,17 +20,15 @@ mod tests;
 
 use std::sync::{MutexGuard, PoisonError};
 
-use af_xdp::{Frame, HEADROOM, Umem, UmemConfig};
+use af_xdp::Frame;
 use tidegate_wire::{Instant, MacAddr, RxChecksum};
 
 use self::lane::Lane;
+use crate::memory::{ETHERNET_MAX, PacketMemory};
 use crate::{
-    BURST, Burst, DriverKind, Error, Facts, Impairment, Offloads, Port, PortCounters, PortDrop,
+    Burst, DriverKind, Error, Facts, Impairment, Offloads, Port, PortCounters, PortDrop,
     PortFrameCounts, QueueFacts, WaitFds,
 };
-
-/// Bytes in front of a datagram: an Ethernet header with one VLAN tag.
-const ETHERNET_MAX: usize = 18;
 
 /// How a link is made.
 #[derive(Clone, Copy, Debug)]
@@ -184,10 +182,7 @@ pub struct LinkPort {
     link: Link,
     end: End,
     facts: Facts,
-    umem: Umem,
-    /// Frames set aside for receiving, so that senders cannot starve the receiver.
-    fill: Vec<Frame>,
-    fill_target: usize,
+    memory: PacketMemory,
     counters: PortCounters,
 }
 
@@ -197,32 +192,11 @@ impl LinkPort {
             End::A => "link-a",
             End::B => "link-b",
         };
-        let frames_min = 2 * BURST;
-        if (config.frames as usize) < frames_min {
-            let what = format!(
-                "frames must be at least {frames_min}, not {}",
-                config.frames
-            );
-            return Err(Error::config(name, what));
-        }
-        let frame_size = match HEADROOM + config.mtu as usize + ETHERNET_MAX {
-            0..=2048 => 2048,
-            2049..=4096 => 4096,
-            _ => return Err(Error::config(name, "the MTU must be at most 3822")),
-        };
-        let umem = Umem::new(UmemConfig {
-            frames: config.frames,
-            frame_size,
-            tx_metadata: false,
-        })?;
-        let fill_target = config.frames as usize / 2;
         Ok(Self {
             link,
             end,
             facts: facts(name, end, config),
-            umem,
-            fill: Vec::with_capacity(fill_target),
-            fill_target,
+            memory: PacketMemory::new(name, config.frames, config.mtu)?,
             counters: PortCounters::default(),
         })
     }
@@ -233,20 +207,14 @@ impl LinkPort {
         self.link.clone()
     }
 
+    pub(crate) const fn facts_mut(&mut self) -> &mut Facts {
+        &mut self.facts
+    }
+
     /// Which end this is.
     #[must_use]
     pub const fn end(&self) -> End {
         self.end
-    }
-
-    /// Sets frames aside for receiving.
-    fn top_up_fill(&mut self) {
-        while self.fill.len() < self.fill_target {
-            let Some(frame) = self.umem.take() else {
-                return;
-            };
-            self.fill.push(frame);
-        }
     }
 }
 
@@ -277,13 +245,13 @@ impl Port for LinkPort {
     }
 
     fn rx_burst(&mut self, burst: &mut Burst, now: Instant) {
-        self.top_up_fill();
+        self.memory.top_up_fill();
         let mut wire = self.link.wire();
         let lane = wire.towards(self.end);
         while !burst.is_full() {
-            let fill = &mut self.fill;
+            let memory = &mut self.memory;
             let received = lane.receive(now, |bytes| {
-                let mut frame = fill.pop()?;
+                let mut frame = memory.take_fill()?;
                 frame.resize(bytes.len());
                 frame.bytes_mut().copy_from_slice(bytes);
                 Some(frame)
@@ -309,7 +277,7 @@ impl Port for LinkPort {
         for mut frame in burst.drain(..) {
             if frame.len() > len_max {
                 self.counters.count_drop(PortDrop::TxTooLong, 1);
-                self.umem.give(frame);
+                self.memory.give(frame);
                 continue;
             }
             if self.facts.rx_checksum == RxChecksum::Verify {
@@ -317,28 +285,20 @@ impl Port for LinkPort {
             }
             lane.send(frame.bytes(), now);
             self.counters.count_tx(frame.len());
-            self.umem.give(frame);
+            self.memory.give(frame);
         }
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
-        self.umem.take()
+        self.memory.take()
     }
 
     fn give_frame(&mut self, frame: Frame) {
-        self.umem.give(frame);
+        self.memory.give(frame);
     }
 
     fn frame_counts(&self) -> PortFrameCounts {
-        let counts = self.umem.counts();
-        let fill = u32::try_from(self.fill.len()).expect("at most half of the frames");
-        PortFrameCounts {
-            total: counts.total,
-            free: counts.free,
-            fill,
-            held: counts.held - fill,
-            tx: counts.lent,
-        }
+        self.memory.counts()
     }
 
     fn counters(&self) -> PortCounters {
@@ -349,13 +309,5 @@ impl Port for LinkPort {
 
     fn next_event(&self) -> Option<Instant> {
         self.link.wire().towards(self.end).next_due()
-    }
-}
-
-impl Drop for LinkPort {
-    fn drop(&mut self) {
-        for frame in self.fill.drain(..) {
-            self.umem.give(frame);
-        }
     }
 }

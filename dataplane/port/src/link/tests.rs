@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::thread;
 
 use super::*;
-use crate::TxChecksum;
+use crate::{BURST, TxChecksum};
 
 fn pair(config: LinkConfig) -> (LinkPort, LinkPort) {
     Link::pair(config).expect("memory is mapped")
