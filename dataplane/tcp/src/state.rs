@@ -101,6 +101,7 @@ impl State {
             (Self::Listen | Self::SynSent, E::SynArrived) => Self::SynReceived,
             (Self::SynSent, E::SynAckArrived) => Self::Established,
             (Self::SynReceived, E::SynAcked) => Self::Established,
+            (Self::SynReceived, E::BackToListen) => Self::Closed,
 
             (Self::Listen | Self::SynSent, E::Close) => Self::Closed,
             (Self::SynReceived | Self::Established, E::Close) => Self::FinWait1,
@@ -111,53 +112,21 @@ impl State {
             (Self::FinWait1, E::FinArrived) => Self::Closing,
             (Self::FinWait2, E::FinArrived) => Self::TimeWait,
             // RFC 9293 3.10.7.4, eighth: the FIN is there again, nothing changes.
-            (
-                Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait,
-                E::FinArrived,
-            ) => self,
+            (Self::CloseWait | Self::Closing | Self::LastAck, E::FinArrived) => self,
+            (Self::TimeWait, E::FinArrived) => self,
 
             (Self::FinWait1, E::FinAcked) => Self::FinWait2,
             (Self::Closing, E::FinAcked) => Self::TimeWait,
             (Self::LastAck, E::FinAcked) => Self::Closed,
 
-            (Self::SynReceived, E::BackToListen) => Self::Closed,
-            (
-                Self::SynSent
-                | Self::SynReceived
-                | Self::Established
-                | Self::FinWait1
-                | Self::FinWait2
-                | Self::CloseWait
-                | Self::Closing
-                | Self::LastAck
-                | Self::TimeWait,
-                E::ResetArrived,
-            ) => Self::Closed,
-            (
-                Self::Listen
-                | Self::SynSent
-                | Self::SynReceived
-                | Self::Established
-                | Self::FinWait1
-                | Self::FinWait2
-                | Self::CloseWait
-                | Self::Closing
-                | Self::LastAck
-                | Self::TimeWait,
-                E::Abort,
-            ) => Self::Closed,
-            (
-                Self::SynSent
-                | Self::SynReceived
-                | Self::Established
-                | Self::FinWait1
-                | Self::FinWait2
-                | Self::CloseWait
-                | Self::Closing
-                | Self::LastAck,
-                E::TimedOut,
-            ) => Self::Closed,
+            // What ends a connection ends it in every state that it can be in then.
+            (Self::Closed, _) => return None,
+            (_, E::Abort) => Self::Closed,
+            (Self::Listen, _) => return None,
+            (_, E::ResetArrived) => Self::Closed,
             (Self::TimeWait, E::TimeWaitOver) => Self::Closed,
+            (Self::TimeWait, _) => return None,
+            (_, E::TimedOut) => Self::Closed,
             _ => return None,
         };
         Some(next)
@@ -190,7 +159,10 @@ impl State {
     /// Whether both ends know each other's first number, RFC 9293 section 3.3.2.
     #[must_use]
     pub const fn is_synchronized(self) -> bool {
-        !matches!(self, Self::Closed | Self::Listen | Self::SynSent | Self::SynReceived)
+        !matches!(
+            self,
+            Self::Closed | Self::Listen | Self::SynSent | Self::SynReceived
+        )
     }
 
     /// Whether a SEND call is taken and its text goes out now, RFC 9293 section 3.10.2.
@@ -234,7 +206,10 @@ impl State {
     /// Whether the peer's FIN has been taken.
     #[must_use]
     pub const fn is_receive_closed(self) -> bool {
-        matches!(self, Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait)
+        matches!(
+            self,
+            Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait
+        )
     }
 }
 
@@ -260,5 +235,142 @@ impl Event {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::fmt::Write as _;
+
+    use super::*;
+
+    /// Every pair of state and event that leads somewhere, as a Graphviz drawing.
+    fn drawing() -> String {
+        let mut dot = String::from(
+            "// RFC 9293 section 3.3.2, figure 5, as `State::on` has it. A test in state.rs compares.\n\
+             digraph tcp {\n    rankdir = TB;\n    node [shape = box, fontname = monospace];\n",
+        );
+        for state in State::ALL {
+            writeln!(dot, "    {state};").unwrap();
+        }
+        let pairs = State::ALL
+            .into_iter()
+            .flat_map(|state| Event::ALL.map(|event| (state, event)));
+        for (state, event) in pairs {
+            if let Some(next) = state.on(event) {
+                writeln!(dot, "    {state} -> {next} [label = \"{event:?}\"];").unwrap();
+            }
+        }
+        dot.push_str("}\n");
+        dot
+    }
+
+    /// The state that the events lead to from CLOSED.
+    fn after(events: &[Event]) -> Option<State> {
+        events
+            .iter()
+            .try_fold(State::Closed, |state, &event| state.on(event))
+    }
+
+    #[test]
+    fn every_pair_of_state_and_event_is_as_drawn() {
+        let drawing = drawing();
+        assert!(
+            drawing == include_str!("state.dot"),
+            "state.dot is to be:\n{drawing}"
+        );
+    }
+
+    #[test]
+    fn a_state_or_event_is_where_its_number_says() {
+        for (index, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state.index(), index);
+        }
+        for (index, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, index);
+            assert!(
+                State::ALL
+                    .into_iter()
+                    .any(|state| state.on(event).is_some()),
+                "{event:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn handshakes_lead_to_established() {
+        use Event as E;
+        let passive = [E::PassiveOpen, E::SynArrived, E::SynAcked];
+        let active = [E::ActiveOpen, E::SynAckArrived];
+        let simultaneous = [E::ActiveOpen, E::SynArrived, E::SynAcked];
+        for events in [&passive[..], &active, &simultaneous] {
+            assert_eq!(after(events), Some(State::Established));
+        }
+    }
+
+    #[test]
+    fn closing_leads_to_closed_by_every_way() {
+        use Event as E;
+        let ways: [(&[Event], State); 4] = [
+            (
+                &[E::Close, E::FinAcked, E::FinArrived, E::TimeWaitOver],
+                State::TimeWait,
+            ),
+            (
+                &[E::Close, E::FinArrived, E::FinAcked, E::TimeWaitOver],
+                State::TimeWait,
+            ),
+            (
+                &[
+                    E::Close,
+                    E::FinAcked,
+                    E::FinArrived,
+                    E::FinArrived,
+                    E::TimeWaitOver,
+                ],
+                State::TimeWait,
+            ),
+            (&[E::FinArrived, E::Close, E::FinAcked], State::LastAck),
+        ];
+        for (events, last) in ways {
+            let mut passed = vec![E::ActiveOpen, E::SynAckArrived];
+            passed.extend_from_slice(events);
+            assert_eq!(after(&passed[..passed.len() - 1]), Some(last));
+            assert_eq!(after(&passed), Some(State::Closed));
+        }
+    }
+
+    #[test]
+    fn a_flow_can_be_aborted_in_every_state_but_closed() {
+        for state in State::ALL {
+            let aborted = (state != State::Closed).then_some(State::Closed);
+            assert_eq!(state.on(Event::Abort), aborted);
+        }
+    }
+
+    #[test]
+    fn what_a_state_permits_fits_together() {
+        for state in State::ALL {
+            assert!(!state.can_send_text() || state.can_queue_text());
+            assert!(!state.can_send_text() || state.can_transmit_text());
+            assert!(
+                !(state.can_send_text() && state.is_send_closed()),
+                "{state}"
+            );
+            assert!(
+                !(state.can_receive_text() && state.is_receive_closed()),
+                "{state}"
+            );
+            assert!(state.is_synchronized() || !state.is_send_closed());
+            if state.is_synchronized() {
+                assert_ne!(
+                    state.can_receive_text(),
+                    state.is_receive_closed(),
+                    "{state}"
+                );
+                assert_ne!(state.can_send_text(), state.is_send_closed(), "{state}");
+            }
+        }
+        assert_eq!(format!("{:>11}|", State::SynReceived), "   SYN_RECV|");
     }
 }
