@@ -75,8 +75,16 @@ struct FreeList {
 impl FreeList {
     /// All of `0..count`, lowest first, and the links between them.
     fn all(count: u32) -> (Self, Vec<u32>) {
-        let links = (1..=count).map(|next| if next == count { NONE } else { next }).collect();
-        (Self { head: if count == 0 { NONE } else { 0 }, count }, links)
+        let links = (1..=count)
+            .map(|next| if next == count { NONE } else { next })
+            .collect();
+        (
+            Self {
+                head: if count == 0 { NONE } else { 0 },
+                count,
+            },
+            links,
+        )
     }
 
     fn take(&mut self, links: &mut [u32]) -> Option<u32> {
@@ -104,13 +112,24 @@ impl Memory {
     /// Where the configuration asks for more than 2^32 - 1 blocks' worth of addresses.
     #[must_use]
     pub fn new(config: MemoryConfig) -> Self {
-        let len = (config.blocks as usize).checked_mul(BLOCK_LEN).expect("fits the address space");
+        let len = (config.blocks as usize)
+            .checked_mul(BLOCK_LEN)
+            .expect("fits the address space");
         let mut arena = BytesMut::zeroed(len);
-        let blocks = (0..config.blocks).map(|_| Some(arena.split_to(BLOCK_LEN))).collect();
+        let blocks = (0..config.blocks)
+            .map(|_| Some(arena.split_to(BLOCK_LEN)))
+            .collect();
         let (free, next) = FreeList::all(config.blocks);
         let (free_sets, next_set) = FreeList::all(config.range_sets);
         let sets = vec![RangeSet::default(); config.range_sets as usize];
-        Self { blocks, next, free, sets, next_set, free_sets }
+        Self {
+            blocks,
+            next,
+            free,
+            sets,
+            next_set,
+            free_sets,
+        }
     }
 
     /// What there is and what is free.
@@ -173,7 +192,10 @@ impl Memory {
     /// Puts the bytes of a block where they came from and says which block it is.
     pub(crate) fn put_back(&mut self, chunk: Chunk) -> u32 {
         let slot = &mut self.blocks[chunk.index as usize];
-        debug_assert!(slot.is_none(), "a chunk comes back to the memory it was taken from");
+        debug_assert!(
+            slot.is_none(),
+            "a chunk comes back to the memory it was taken from"
+        );
         *slot = Some(chunk.block);
         chunk.index
     }

@@ -21,6 +21,10 @@
 use crate::memory::{BLOCK_LEN, Chunk, Memory, MemoryFull, NONE};
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "proptest's macros share strategies by Arc"
+)]
 mod tests;
 
 /// [`BLOCK_LEN`] for 32-bit arithmetic.
@@ -49,11 +53,22 @@ pub struct TextQueue {
     cursor_at: u16,
 }
 
-const _: () = assert!(size_of::<TextQueue>() <= 24, "two of them are in every idle flow");
+const _: () = assert!(
+    size_of::<TextQueue>() <= 24,
+    "two of them are in every idle flow"
+);
 
 impl Default for TextQueue {
     fn default() -> Self {
-        Self { head: NONE, tail: NONE, cursor: NONE, len: 0, extent: 0, start: 0, cursor_at: 0 }
+        Self {
+            head: NONE,
+            tail: NONE,
+            cursor: NONE,
+            len: 0,
+            extent: 0,
+            start: 0,
+            cursor_at: 0,
+        }
     }
 }
 
@@ -124,7 +139,9 @@ impl TextQueue {
         if text.is_empty() {
             return Ok(());
         }
-        let end = offset.checked_add(count(text.len())).filter(|&end| end <= EXTENT_MAX);
+        let end = offset
+            .checked_add(count(text.len()))
+            .filter(|&end| end <= EXTENT_MAX);
         let end = end.ok_or(MemoryFull)?;
         if self.is_detached_at(memory, offset) {
             return Err(MemoryFull);
@@ -141,7 +158,10 @@ impl TextQueue {
 
     /// Declares everything up to `len` bytes after the front to be text: the gaps are filled.
     pub fn extend_to(&mut self, len: u32) {
-        debug_assert!((self.len..=self.extent).contains(&len), "it was written before");
+        debug_assert!(
+            (self.len..=self.extent).contains(&len),
+            "it was written before"
+        );
         self.len = len.clamp(self.len, self.extent);
     }
 
@@ -167,10 +187,20 @@ impl TextQueue {
     pub fn slices<'m>(&mut self, memory: &'m Memory, offset: u32, len: u32) -> Slices<'m> {
         let left = len.min(self.len.saturating_sub(offset)) as usize;
         if left == 0 {
-            return Slices { memory, block: NONE, within: 0, left };
+            return Slices {
+                memory,
+                block: NONE,
+                within: 0,
+                left,
+            };
         }
         let block = self.seek(memory, self.block_number(offset));
-        Slices { memory, block, within: self.within_block(offset), left }
+        Slices {
+            memory,
+            block,
+            within: self.within_block(offset),
+            left,
+        }
     }
 
     /// Drops `n` bytes of text from the front; they were acknowledged or read.
@@ -234,7 +264,9 @@ impl TextQueue {
     fn grow(&mut self, memory: &mut Memory, end: u32) -> u32 {
         let mut blocks = self.blocks_for(self.extent);
         while blocks < self.blocks_for(end) {
-            let Some(block) = memory.take_block() else { break };
+            let Some(block) = memory.take_block() else {
+                break;
+            };
             if self.head == NONE {
                 (self.head, self.cursor) = (block, block);
             } else {
@@ -293,7 +325,11 @@ impl TextQueue {
 
     /// How many blocks a chain has that reaches `end` bytes after the front.
     fn blocks_for(&self, end: u32) -> u32 {
-        if end == 0 { 0 } else { (u32::from(self.start) + end).div_ceil(BLOCK) }
+        if end == 0 {
+            0
+        } else {
+            (u32::from(self.start) + end).div_ceil(BLOCK)
+        }
     }
 
     /// Which block of the chain `offset` lies in.
@@ -355,7 +391,6 @@ fn give_chain(memory: &mut Memory, mut block: u32) {
 }
 
 /// Where in its block a place of the chain lies.
-#[expect(clippy::cast_possible_truncation, reason = "less than 4096")]
 const fn within(place: u32) -> u16 {
     (place % BLOCK) as u16
 }
