@@ -86,9 +86,23 @@ impl RangeSet {
         self.ranges.insert(at, range);
     }
 
-    /// Keeps the ranges for which `keep` holds; it may change them.
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&mut Range) -> bool) {
-        self.ranges.retain(keep);
+    /// Drops every range that begins at `seq` or before and returns how far these reach, which is
+    /// `seq` at least.
+    pub(crate) fn drop_reached(&mut self, seq: SeqNum) -> SeqNum {
+        let mut reach = seq;
+        self.ranges.retain(|range| {
+            let is_reached = range.left.before_or_eq(seq);
+            if is_reached {
+                reach = reach.latest(range.right);
+            }
+            !is_reached
+        });
+        reach
+    }
+
+    /// How many numbers are in the ranges.
+    pub(crate) fn total(&self) -> u32 {
+        self.ranges.iter().map(|range| range.len()).sum()
     }
 
     pub(crate) fn as_slice(&self) -> &[Range] {
@@ -116,7 +130,11 @@ impl Ranges {
     }
 
     pub(crate) fn as_slice<'m>(&self, memory: &'m Memory) -> &'m [Range] {
-        if self.0 == NONE { &[] } else { memory.set(self.0).as_slice() }
+        if self.0 == NONE {
+            &[]
+        } else {
+            memory.set(self.0).as_slice()
+        }
     }
 
     /// Changes the set by `change`, taking one for it where there is none, giving it back where it

@@ -23,8 +23,7 @@ impl Reassembly {
         self.ranges.is_empty()
     }
 
-    /// Notes that the numbers from `left` up to `right` have arrived. All ranges of a connection lie within
-    /// one window of at most 2^30.
+    /// Notes that the numbers from `left` up to, not including, `right` have arrived.
     ///
     /// # Errors
     ///
@@ -55,17 +54,8 @@ impl Reassembly {
         if self.is_empty() {
             return rcv_nxt;
         }
-        let mut reached = rcv_nxt;
-        self.ranges.change(memory, |set| {
-            set.retain(|range| {
-                let keep = range.left.after(rcv_nxt);
-                if !keep {
-                    reached = reached.latest(range.right);
-                }
-                keep
-            });
-        });
-        reached
+        let reached = self.ranges.change(memory, |set| set.drop_reached(rcv_nxt));
+        reached.unwrap_or(rcv_nxt)
     }
 
     /// The blocks of a SACK option with at most `max` of them.
@@ -81,5 +71,138 @@ impl Reassembly {
     /// Forgets everything and gives the set back.
     pub fn clear(&mut self, memory: &mut Memory) {
         self.ranges.clear(memory);
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "proptest's macros share strategies by Arc"
+)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::memory::MemoryConfig;
+    use crate::ranges::RANGES_MAX;
+
+    fn memory() -> Memory {
+        Memory::new(MemoryConfig {
+            blocks: 0,
+            range_sets: 1,
+        })
+    }
+
+    /// Each number that has arrived, as an offset from the first RCV.NXT, with the time when.
+    #[derive(Clone, Default)]
+    struct Model(BTreeMap<u32, usize>);
+
+    impl Model {
+        /// The runs of numbers and when each was last added to, in order.
+        fn runs(&self) -> Vec<(u32, u32, usize)> {
+            let mut runs: Vec<(u32, u32, usize)> = Vec::new();
+            for (&at, &when) in &self.0 {
+                match runs.last_mut().filter(|run| run.1 == at) {
+                    Some(run) => (run.1, run.2) = (at + 1, run.2.max(when)),
+                    None => runs.push((at, at + 1, when)),
+                }
+            }
+            runs
+        }
+
+        fn sack_blocks(&self, base: SeqNum, max: usize) -> Vec<(u32, u32)> {
+            let mut runs = self.runs();
+            runs.sort_by_key(|run| std::cmp::Reverse(run.2));
+            let block = |run: &(u32, u32, usize)| ((base + run.0).value(), (base + run.1).value());
+            runs.iter().take(max).map(block).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_those_of_a_set_of_numbers(
+            base in prop_oneof![any::<u32>(), u32::MAX - 300..=u32::MAX],
+            steps in prop::collection::vec((1..300_u32, 0..12_u32, any::<bool>(), 0..8_u8), 1..150),
+        ) {
+            let (mut memory, mut reassembly) = (memory(), Reassembly::default());
+            let (base, mut model, mut rcv_nxt) = (SeqNum::new(base), Model::default(), 0_u32);
+            for (when, &(ahead, len, short, take)) in steps.iter().enumerate() {
+                // Many short ones fill the set, a few long ones join what is there.
+                let (left, len) = (rcv_nxt + ahead, if short { len.min(1) } else { len });
+                let mut added = model.clone();
+                added.0.extend((left..left + len).map(|at| (at, when)));
+                let inserted = reassembly.insert(&mut memory, base + left, base + left + len);
+                prop_assert_eq!(inserted.is_ok(), added.runs().len() <= RANGES_MAX);
+                if inserted.is_ok() {
+                    model = added;
+                }
+                if take == 0 {
+                    // The gap before the first range is filled, or nearly.
+                    rcv_nxt += ahead.min(model.runs().first().map_or(0, |run| run.0 - rcv_nxt));
+                    let reached = reassembly.take_contiguous(&mut memory, base + rcv_nxt);
+                    while model.0.contains_key(&rcv_nxt) {
+                        rcv_nxt += 1;
+                    }
+                    model.0 = model.0.split_off(&rcv_nxt);
+                    prop_assert_eq!(reached, base + rcv_nxt);
+                }
+                let blocks = reassembly.sack_blocks(&memory, 3);
+                prop_assert_eq!(blocks.as_slice(), model.sack_blocks(base, 3));
+                prop_assert_eq!(reassembly.is_empty(), model.0.is_empty());
+                let free = memory.counts().range_sets_free;
+                prop_assert_eq!(free, u32::from(model.0.is_empty()));
+            }
+            reassembly.clear(&mut memory);
+            prop_assert_eq!((reassembly.is_empty(), memory.counts().range_sets_free), (true, 1));
+        }
+    }
+
+    /// RFC 2018 section 4, second example of its section 7: every other segment is lost.
+    #[test]
+    fn the_newest_block_is_first_then_the_most_recent_others() {
+        let (mut memory, mut reassembly) = (memory(), Reassembly::default());
+        for left in [5_500, 6_500, 7_500, 8_500] {
+            let right = SeqNum::new(left + 500);
+            reassembly
+                .insert(&mut memory, SeqNum::new(left), right)
+                .unwrap();
+        }
+        let blocks = reassembly.sack_blocks(&memory, 3);
+        assert_eq!(
+            blocks.as_slice(),
+            [(8_500, 9_000), (7_500, 8_000), (6_500, 7_000)]
+        );
+        // The fourth segment comes late and joins two blocks.
+        reassembly
+            .insert(&mut memory, SeqNum::new(6_000), SeqNum::new(6_500))
+            .unwrap();
+        let blocks = reassembly.sack_blocks(&memory, 4);
+        assert_eq!(
+            blocks.as_slice(),
+            [(5_500, 7_000), (8_500, 9_000), (7_500, 8_000)]
+        );
+        let reached = reassembly.take_contiguous(&mut memory, SeqNum::new(5_500));
+        assert_eq!(reached, SeqNum::new(7_000));
+    }
+
+    #[test]
+    fn without_a_free_set_nothing_is_noted() {
+        let mut memory = memory();
+        let (mut first, mut second) = (Reassembly::default(), Reassembly::default());
+        let (left, right) = (SeqNum::new(10), SeqNum::new(20));
+        assert_eq!(first.insert(&mut memory, left, left), Ok(()));
+        assert_eq!(
+            memory.counts().range_sets_free,
+            1,
+            "an empty range takes no set"
+        );
+        assert_eq!(first.insert(&mut memory, left, right), Ok(()));
+        assert_eq!(second.insert(&mut memory, left, right), Err(RangesFull));
+        assert!(second.is_empty());
+        assert_eq!(second.take_contiguous(&mut memory, left), left);
+        assert_eq!(first.take_contiguous(&mut memory, left), right);
+        assert_eq!(second.insert(&mut memory, left, right), Ok(()));
     }
 }
