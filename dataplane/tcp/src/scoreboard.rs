@@ -10,6 +10,13 @@ use crate::memory::Memory;
 use crate::ranges::{Range, Ranges};
 use crate::seq::SeqNum;
 
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "proptest's macros share strategies by Arc"
+)]
+mod tests;
+
 /// DupThresh of RFC 6675 section 2: this many ranges above a gap, and it is lost.
 pub const DUP_THRESH: u32 = 3;
 
@@ -67,7 +74,10 @@ impl Scoreboard {
     ) -> bool {
         let before = self.sacked;
         for &(left, right) in blocks.as_slice() {
-            let range = Range { left: SeqNum::new(left), right: SeqNum::new(right) };
+            let range = Range {
+                left: SeqNum::new(left),
+                right: SeqNum::new(right),
+            };
             // A block that begins at SND.UNA would have been acknowledged instead.
             let is_valid = range.left.after(una)
                 && range.left.before(range.right)
@@ -87,16 +97,11 @@ impl Scoreboard {
         if self.is_empty() {
             return;
         }
-        let sacked = &mut self.sacked;
-        self.ranges.change(memory, |set| {
-            set.retain(|range| {
-                let keep = range.left.after(una);
-                if !keep {
-                    *sacked -= range.len();
-                }
-                keep
-            });
+        let left = self.ranges.change(memory, |set| {
+            set.drop_reached(una);
+            set.total()
         });
+        self.sacked = left.unwrap_or(0);
     }
 
     /// Whether the number is SACKed.
@@ -109,18 +114,30 @@ impl Scoreboard {
     /// IsLost of RFC 6675 section 4: whether enough above the number is SACKed to call it lost.
     #[must_use]
     pub fn is_lost(&self, memory: &Memory, seq: SeqNum, mss: u32) -> bool {
-        self.lost_edge(memory, mss).is_some_and(|edge| seq.before(edge))
+        self.lost_edge(memory, mss)
+            .is_some_and(|edge| seq.before(edge))
             && !self.is_sacked(memory, seq)
     }
 
     /// SetPipe of RFC 6675 section 4: an estimate of the bytes that are in the network.
     #[must_use]
     pub fn pipe(&self, memory: &Memory, outstanding: &Outstanding) -> u32 {
-        let Outstanding { una, nxt, high_rxt, mss } = *outstanding;
+        let Outstanding {
+            una,
+            nxt,
+            high_rxt,
+            mss,
+        } = *outstanding;
         // (a) What is neither SACKed nor lost is on its way.
-        let alive = Range { left: self.lost_edge(memory, mss).unwrap_or(una), right: nxt };
+        let alive = Range {
+            left: self.lost_edge(memory, mss).unwrap_or(una),
+            right: nxt,
+        };
         // (b) What was retransmitted and is not SACKed is on its way, once more.
-        let repeated = Range { left: una, right: high_rxt.earliest(nxt).latest(una) };
+        let repeated = Range {
+            left: una,
+            right: high_rxt.earliest(nxt).latest(una),
+        };
         self.unsacked(memory, alive) + self.unsacked(memory, repeated)
     }
 
@@ -128,7 +145,8 @@ impl Scoreboard {
     #[must_use]
     pub fn next_lost(&self, memory: &Memory, outstanding: &Outstanding) -> Option<Range> {
         let edge = self.lost_edge(memory, outstanding.mss)?;
-        self.next_hole(memory, outstanding).filter(|hole| hole.left.before(edge))
+        self.next_hole(memory, outstanding)
+            .filter(|hole| hole.left.before(edge))
     }
 
     /// NextSeg's rule 3 of RFC 6675 section 4: the first gap above HighRxt, lost or not.
@@ -139,7 +157,10 @@ impl Scoreboard {
         let mut left = outstanding.una.latest(outstanding.high_rxt);
         for range in self.ranges.as_slice(memory) {
             if left.before(range.left) {
-                return Some(Range { left, right: range.left });
+                return Some(Range {
+                    left,
+                    right: range.left,
+                });
             }
             left = left.latest(range.right);
         }
@@ -151,7 +172,10 @@ impl Scoreboard {
     #[must_use]
     pub fn last_hole(&self, memory: &Memory, outstanding: &Outstanding) -> Option<Range> {
         let Outstanding { una, nxt, mss, .. } = *outstanding;
-        let mut hole = Range { left: una, right: nxt };
+        let mut hole = Range {
+            left: una,
+            right: nxt,
+        };
         for range in self.ranges.as_slice(memory).iter().rev() {
             if range.right != hole.right {
                 hole.left = range.right;
@@ -171,13 +195,15 @@ impl Scoreboard {
     }
 
     fn add(&mut self, memory: &mut Memory, range: Range) {
-        let sacked = &mut self.sacked;
-        self.ranges.change(memory, |set| {
-            let Some(union) = set.absorb(range) else { return };
-            let at = set.as_slice().partition_point(|other| other.left.before(union.left));
+        let sacked = self.ranges.change(memory, |set| {
+            let union = set.absorb(range)?;
+            let at = set
+                .as_slice()
+                .partition_point(|other| other.left.before(union.left));
             set.insert(at, union);
-            *sacked = set.as_slice().iter().map(|range| range.len()).sum();
+            Some(set.total())
         });
+        self.sacked = sacked.flatten().unwrap_or(self.sacked);
     }
 
     /// What is not SACKed before this number is lost. If a number is lost then so is all that is
