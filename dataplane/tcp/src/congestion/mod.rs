@@ -15,6 +15,10 @@ mod cubic;
 mod newreno;
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "proptest's macros share strategies by Arc"
+)]
 mod tests;
 
 /// Largest congestion window, in bytes: no window is larger (RFC 7323 section 2.3).
@@ -86,7 +90,10 @@ impl Congestion {
     pub fn new(kind: CongestionKind, mss: u32, initial_window_segments: u32) -> Self {
         let cwnd = initial_window(mss, initial_window_segments);
         // RFC 5681 3.1: the threshold begins so high that the network decides, not we.
-        let window = Window { cwnd, ssthresh: u32::MAX };
+        let window = Window {
+            cwnd,
+            ssthresh: u32::MAX,
+        };
         match kind {
             CongestionKind::Cubic => Self::Cubic(Cubic::new(window)),
             CongestionKind::NewReno => Self::NewReno(NewReno::new(window)),
@@ -177,12 +184,14 @@ impl Congestion {
 
     /// The segment size changed. A smaller one makes the window smaller by the same ratio, so that
     /// as many segments may be outstanding as before and not more at once (RFC 5681 section 3.1); a
-    /// larger one leaves it.
+    /// larger one leaves it, unless it is less than one segment then.
     pub fn on_mss_change(&mut self, old: u32, new: u32) {
+        let window = self.window_mut();
         if new < old {
-            let window = self.window_mut();
-            window.cwnd = scaled(window.cwnd, new, old).max(new);
+            window.cwnd = scaled(window.cwnd, new, old);
         }
+        window.cwnd = window.cwnd.max(new);
+        window.ssthresh = window.ssthresh.max(ssthresh_min(new));
         if let Self::Cubic(cubic) = self {
             cubic.on_mss_change(old, new);
         }
