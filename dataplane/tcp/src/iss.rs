@@ -95,7 +95,9 @@ mod tests {
     use super::*;
 
     fn secrets(fill: u8) -> Secrets {
-        Secrets::from_bytes(core::array::from_fn(|i| fill.wrapping_add(u8::try_from(i).unwrap())))
+        Secrets::from_bytes(core::array::from_fn(|i| {
+            fill.wrapping_add(u8::try_from(i).unwrap())
+        }))
     }
 
     fn tuple(remote_port: u16) -> FourTuple {
@@ -113,8 +115,14 @@ mod tests {
         let start = Instant::from_secs(86_400);
         let first = secrets.iss(&tuple, start);
         assert_eq!(secrets.iss(&tuple, start + Duration::from_micros(3)), first);
-        assert_eq!(secrets.iss(&tuple, start + Duration::from_micros(4)), first + 1);
-        assert_eq!(secrets.iss(&tuple, start + Duration::from_secs(1)), first + 250_000);
+        assert_eq!(
+            secrets.iss(&tuple, start + Duration::from_micros(4)),
+            first + 1
+        );
+        assert_eq!(
+            secrets.iss(&tuple, start + Duration::from_secs(1)),
+            first + 250_000
+        );
         let round = Duration::from_micros(TICK_US << 32);
         assert_eq!(secrets.iss(&tuple, start + round), first);
     }
@@ -127,21 +135,34 @@ mod tests {
         assert_ne!(one.iss(&tuple, now), other.iss(&tuple, now));
         assert_eq!(one.ts_offset(&tuple), secrets(1).ts_offset(&tuple));
         assert_ne!(one.ts_offset(&tuple), other.ts_offset(&tuple));
-        assert_ne!(one.ts_offset(&tuple), one.iss(&tuple, Instant::ZERO).value());
+        assert_ne!(
+            one.ts_offset(&tuple),
+            one.iss(&tuple, Instant::ZERO).value()
+        );
     }
 
     #[test]
     fn numbers_of_different_tuples_are_unrelated() {
         let secrets = secrets(9);
         let ports = 1..=4_096_u16;
-        let numbers: Vec<u32> =
-            ports.map(|port| secrets.iss(&tuple(port), Instant::ZERO).value()).collect();
+        let numbers: Vec<u32> = ports
+            .map(|port| secrets.iss(&tuple(port), Instant::ZERO).value())
+            .collect();
         let distinct: HashSet<u32> = numbers.iter().copied().collect();
-        assert!(distinct.len() >= 4_094, "two collisions at most are plausible");
+        assert!(
+            distinct.len() >= 4_094,
+            "two collisions at most are plausible"
+        );
         // Each bit is set in about half of them; 6 standard deviations are 6 * sqrt(4096) / 2.
         for bit in 0..32 {
-            let set = numbers.iter().filter(|&&number| number >> bit & 1 == 1).count();
-            assert!((2_048 - 192..=2_048 + 192).contains(&set), "bit {bit} set {set} times");
+            let set = numbers
+                .iter()
+                .filter(|&&number| number >> bit & 1 == 1)
+                .count();
+            assert!(
+                (2_048 - 192..=2_048 + 192).contains(&set),
+                "bit {bit} set {set} times"
+            );
         }
     }
 
@@ -158,10 +179,22 @@ mod tests {
             base,
             v6,
             base.reversed(),
-            FourTuple { local: Ipv4Addr::new(192, 0, 2, 2).into(), ..base },
-            FourTuple { remote: Ipv4Addr::new(198, 51, 100, 8).into(), ..base },
-            FourTuple { local_port: 81, ..base },
-            FourTuple { remote_port: 1_001, ..base },
+            FourTuple {
+                local: Ipv4Addr::new(192, 0, 2, 2).into(),
+                ..base
+            },
+            FourTuple {
+                remote: Ipv4Addr::new(198, 51, 100, 8).into(),
+                ..base
+            },
+            FourTuple {
+                local_port: 81,
+                ..base
+            },
+            FourTuple {
+                remote_port: 1_001,
+                ..base
+            },
         ];
         let offsets: HashSet<u32> = tuples.iter().map(|t| secrets.ts_offset(t)).collect();
         assert_eq!(offsets.len(), tuples.len());
@@ -169,6 +202,9 @@ mod tests {
 
     #[test]
     fn debug_keeps_the_secret() {
-        assert_eq!(format!("{:?}", Secrets::from_bytes([0xab; 32])), "Secrets { .. }");
+        assert_eq!(
+            format!("{:?}", Secrets::from_bytes([0xab; 32])),
+            "Secrets { .. }"
+        );
     }
 }

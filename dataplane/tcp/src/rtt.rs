@@ -43,7 +43,13 @@ impl Rtt {
     #[must_use]
     pub fn new(initial: Duration) -> Self {
         let rto_us = micros(initial);
-        Self { srtt_x8: 0, rttvar_x4: 0, rto_us, min_us: u32::MAX, backoffs: 0 }
+        Self {
+            srtt_x8: 0,
+            rttvar_x4: 0,
+            rto_us,
+            min_us: u32::MAX,
+            backoffs: 0,
+        }
     }
 
     /// Takes a measurement: one segment's time there and its acknowledgment's time back. The
@@ -123,7 +129,9 @@ impl Rtt {
         let variance_us = self.rttvar_x4.max(micros(bounds.granularity));
         let rto_us = (self.srtt_x8 / 8).saturating_add(variance_us);
         // The maximum wins where the two bounds contradict each other.
-        self.rto_us = rto_us.max(micros(bounds.rto_min)).min(micros(bounds.rto_max));
+        self.rto_us = rto_us
+            .max(micros(bounds.rto_min))
+            .min(micros(bounds.rto_max));
     }
 }
 
@@ -157,7 +165,10 @@ mod tests {
     #[test]
     fn the_first_measurement_sets_srtt_and_half_of_it_as_variance() {
         let mut rtt = Rtt::new(ms(1_000));
-        assert_eq!((rtt.srtt(), rtt.min_rtt(), rtt.rto()), (None, None, ms(1_000)));
+        assert_eq!(
+            (rtt.srtt(), rtt.min_rtt(), rtt.rto()),
+            (None, None, ms(1_000))
+        );
         rtt.on_sample(ms(100), &BOUNDS);
         assert_eq!((rtt.srtt(), rtt.rttvar()), (Some(ms(100)), ms(50)));
         assert_eq!((rtt.rto(), rtt.min_rtt()), (ms(300), Some(ms(100))));
@@ -169,7 +180,10 @@ mod tests {
         rtt.on_sample(ms(100), &BOUNDS);
         rtt.on_sample(ms(180), &BOUNDS);
         // RTTVAR = 3/4 * 50 + 1/4 * 80, SRTT = 7/8 * 100 + 1/8 * 180.
-        assert_eq!((rtt.srtt(), rtt.rttvar()), (Some(ms(110)), Duration::from_micros(57_500)));
+        assert_eq!(
+            (rtt.srtt(), rtt.rttvar()),
+            (Some(ms(110)), Duration::from_micros(57_500))
+        );
         assert_eq!((rtt.rto(), rtt.min_rtt()), (ms(340), Some(ms(100))));
     }
 
@@ -184,7 +198,10 @@ mod tests {
         for _ in 0..100 {
             rtt.on_sample(Duration::from_micros(20), &BOUNDS);
         }
-        assert_eq!((rtt.srtt(), rtt.rto()), (Some(Duration::from_micros(20)), ms(200)));
+        assert_eq!(
+            (rtt.srtt(), rtt.rto()),
+            (Some(Duration::from_micros(20)), ms(200))
+        );
         rtt.on_sample(Duration::from_secs(300), &BOUNDS);
         assert_eq!(rtt.rto(), Duration::from_secs(120));
     }

@@ -127,6 +127,10 @@ impl fmt::Display for SeqNum {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "proptest's macros share strategies by Arc"
+)]
 mod tests {
     use proptest::prelude::*;
 

@@ -65,9 +65,15 @@ mod tests {
             remote_port: 40_000,
         };
         assert_eq!(tuple.to_string(), "192.0.2.1:80 -> 198.51.100.7:40000");
-        assert_eq!(tuple.reversed().to_string(), "198.51.100.7:40000 -> 192.0.2.1:80");
+        assert_eq!(
+            tuple.reversed().to_string(),
+            "198.51.100.7:40000 -> 192.0.2.1:80"
+        );
         assert_eq!(tuple.reversed().reversed(), tuple);
-        let six = FourTuple { local: Ipv6Addr::LOCALHOST.into(), ..tuple };
+        let six = FourTuple {
+            local: Ipv6Addr::LOCALHOST.into(),
+            ..tuple
+        };
         assert_eq!(six.local_socket().to_string(), "[::1]:80");
     }
 }
