@@ -38,7 +38,7 @@ impl Channels {
 pub enum Offload {
     /// Checking sums of received segments (`rx`).
     RxChecksum,
-    /// Finishing sums of sent segments (`tx`).
+    /// Finishing sums of sent segments (`tx`). Where it is off, `tso` is off too.
     TxChecksum,
     /// Cutting one large TCP segment into many (`tso`).
     Tso,
