@@ -241,3 +241,73 @@ impl Chunk {
         &self.block[self.text.clone()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_and_set_is_taken_once_and_comes_back() {
+        let mut memory = Memory::new(MemoryConfig {
+            blocks: 3,
+            range_sets: 2,
+        });
+        let blocks: Vec<u32> = core::iter::from_fn(|| memory.take_block()).collect();
+        assert_eq!(blocks, [0, 1, 2]);
+        let sets: Vec<u32> = core::iter::from_fn(|| memory.take_set()).collect();
+        assert_eq!(sets, [0, 1]);
+        let none_free = MemoryCounts {
+            blocks_total: 3,
+            blocks_free: 0,
+            range_sets_total: 2,
+            range_sets_free: 0,
+        };
+        assert_eq!(memory.counts(), none_free);
+        for &block in &blocks {
+            assert_eq!(memory.block(block).map(<[u8]>::len), Some(BLOCK_LEN));
+            memory.give_block(block);
+        }
+        sets.iter().for_each(|&set| memory.give_set(set));
+        let all_free = MemoryCounts {
+            blocks_free: 3,
+            range_sets_free: 2,
+            ..none_free
+        };
+        assert_eq!(memory.counts(), all_free);
+        assert_eq!(
+            memory.take_block(),
+            Some(2),
+            "what was used last is used first"
+        );
+    }
+
+    #[test]
+    fn a_memory_of_nothing_is_full() {
+        let mut memory = Memory::new(MemoryConfig {
+            blocks: 0,
+            range_sets: 0,
+        });
+        assert_eq!((memory.take_block(), memory.take_set()), (None, None));
+    }
+
+    /// Pages of this process that are in memory, from the second number of /proc/self/statm.
+    fn resident_pages() -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn blocks_cost_no_memory_before_they_are_used() {
+        let before = resident_pages();
+        let memory = Memory::new(MemoryConfig {
+            blocks: 1 << 16,
+            range_sets: 0,
+        });
+        let pages = resident_pages().saturating_sub(before);
+        assert!(
+            pages < 1 << 14,
+            "{pages} pages for {} blocks",
+            memory.counts().blocks_total
+        );
+    }
+}

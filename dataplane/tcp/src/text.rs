@@ -167,8 +167,10 @@ impl TextQueue {
 
     /// Drops what was written ahead of its turn.
     pub fn drop_ahead(&mut self, memory: &mut Memory) {
-        self.cut(memory, self.len);
-        self.extent = self.len;
+        if self.extent > self.len {
+            self.cut(memory, self.len);
+            self.extent = self.len;
+        }
     }
 
     /// Copies text from `offset` on to `out` and says how many bytes there were.
@@ -230,7 +232,7 @@ impl TextQueue {
     /// or it is out already.
     ///
     /// It counts as text of the queue until it comes back by [`attach_front`](Self::attach_front).
-    /// Until then nothing can be written to that block.
+    /// Until then nothing can be written to that block, and nothing is to be dropped from the front.
     #[must_use = "the block is lost if the chunk is not given back"]
     pub fn detach_front(&mut self, memory: &mut Memory) -> Option<Chunk> {
         if self.len == 0 {
