@@ -1,26 +1,65 @@
 //! TCP without I/O, in the layout of RFC 9293 section 3.10.
+//!
+//! A [`Tcb`] is one connection. It is given segments, calls and timeouts, each with the time and the
+//! memory it may use in a [`Context`], and asked afterwards what it wants to transmit:
+//!
+//! ```text
+//!   open / accept ---+                        +--> Events, text in order
+//!   on_segment ------+--> Tcb (11 states) ----+--> poll_transmit: one segment after the other
+//!   on_timeout ------+                        +--> next_timeout
+//!   send, close, .. -+
+//! ```
+//!
+//! No call sends, reads a clock, allocates or calls back. The folder is the table of contents of
+//! RFC 9293 3.10; names are the RFC's. To read it, begin with `tcb` and `arrive::other`.
+//!
+//! What it does not do: IP, ARP, port numbers, listeners, the table of connections.
 #![forbid(unsafe_code)]
 
+pub mod arrive;
+mod call;
 mod congestion;
+mod context;
+mod events;
+mod icmp;
+mod invariants;
 mod iss;
 mod memory;
 mod ranges;
 mod reassembly;
+mod recovery;
 mod rtt;
 mod scoreboard;
+mod segment;
 mod seq;
+mod settings;
+mod snapshot;
 mod state;
+mod tcb;
 mod text;
+mod timeout;
+mod timers;
+mod transmit;
 mod tuple;
 
+pub use arrive::ResetReply;
+pub use call::{SendError, ShutdownError};
 pub use congestion::{Ack, Congestion, CongestionKind, Cubic, NewReno, initial_window};
+pub use context::Context;
+pub use events::{Arrival, End, Events};
+pub use icmp::{IcmpError, IcmpKind};
 pub use iss::Secrets;
 pub use memory::{BLOCK_LEN, Chunk, Memory, MemoryConfig, MemoryCounts, MemoryFull};
 pub use ranges::{RANGES_MAX, Range, RangesFull};
 pub use reassembly::Reassembly;
 pub use rtt::{Rtt, RttBounds};
 pub use scoreboard::{DUP_THRESH, Outstanding, Scoreboard};
+pub use segment::Segment;
 pub use seq::SeqNum;
+pub use settings::{Keepalive, Settings};
+pub use snapshot::TcbSnapshot;
 pub use state::{Event, State};
+pub use tcb::Tcb;
 pub use text::{Slices, TextQueue};
+pub use transmit::TxChecksumMode;
 pub use tuple::FourTuple;

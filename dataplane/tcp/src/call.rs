@@ -1,0 +1,244 @@
+//! User calls, RFC 9293 sections 3.10.2 to 3.10.6: SEND, RECEIVE, CLOSE, ABORT, STATUS. OPEN makes a
+//! TCB and stands there; STATUS is `snapshot`.
+//!
+//! A call changes the TCB and sends nothing; afterwards the TCB may want to transmit.
+
+use core::time::Duration;
+use core::{error, fmt};
+
+use crate::Context;
+use crate::events::End;
+use crate::memory::{Chunk, Memory};
+use crate::state::{Event, State};
+use crate::tcb::{Flags, Owes, Tcb, millis};
+use crate::timers::Timer;
+
+/// Why SEND took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// There is no connection, or it has ended.
+    NoConnection,
+    /// The connection is being closed by this side.
+    Closing,
+    /// No text block is free, and none of this connection's will become free. Nobody will call
+    /// back; try again after a while.
+    NoMemory,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoConnection => "connection does not exist",
+            Self::Closing => "connection closing",
+            Self::NoMemory => "insufficient resources",
+        })
+    }
+}
+
+impl error::Error for SendError {}
+
+/// Why CLOSE of the sending side did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownError {
+    /// There is no connection, or it has ended.
+    NoConnection,
+    /// This side was closed before.
+    Closing,
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoConnection => "connection does not exist",
+            Self::Closing => "connection closing",
+        })
+    }
+}
+
+impl error::Error for ShutdownError {}
+
+impl Tcb {
+    /// SEND (RFC 9293 3.10.2): queues as much of `text` as there is space for and says how much that
+    /// is. After less than all, `WRITABLE` is told when there is space again.
+    ///
+    /// # Errors
+    ///
+    /// Where the text cannot be taken at all; it is not queued.
+    pub fn send(&mut self, text: &[u8], cx: &mut Context<'_>) -> Result<usize, SendError> {
+        if !self.can_send() {
+            let is_open = !matches!(self.state, State::Closed | State::Listen);
+            return Err(if is_open {
+                SendError::Closing
+            } else {
+                SendError::NoConnection
+            });
+        }
+        let fitting = text.len().min(self.send_space(cx) as usize);
+        let taken = self.snd.queue.push(cx.memory, &text[..fitting]);
+        if taken < text.len() {
+            if self.snd.queue.is_empty() {
+                return Err(SendError::NoMemory);
+            }
+            self.flags.insert(Flags::SEND_WAS_SHORT);
+        }
+        if taken > 0 {
+            self.start_user_timer(cx.now);
+            self.settle_timers(cx);
+        }
+        Ok(taken)
+    }
+
+    /// Whether SEND takes text: the connection is open or opening, and this side is not closed.
+    #[must_use]
+    pub const fn can_send(&self) -> bool {
+        self.state.can_queue_text() && !self.has(Flags::CLOSE_QUEUED)
+    }
+
+    /// Bytes that SEND takes now, as far as the settings go.
+    #[must_use]
+    pub const fn send_space(&self, cx: &Context<'_>) -> u32 {
+        cx.settings.wmem.saturating_sub(self.snd.queue.len())
+    }
+
+    /// Bytes of text that wait in the receive queue.
+    #[must_use]
+    pub const fn readable(&self) -> u32 {
+        self.rcv.queue.len()
+    }
+
+    /// RECEIVE (RFC 9293 3.10.3): takes the first part of the receive queue out without a copy. It must
+    /// come back by [`attach_text`](Self::attach_text), before the next segment is processed.
+    pub fn detach_text(&mut self, cx: &mut Context<'_>) -> Option<Chunk> {
+        self.rcv.queue.detach_front(cx.memory)
+    }
+
+    /// The user has taken the first `consumed` bytes of the chunk; the window opens by as much.
+    pub fn attach_text(&mut self, chunk: Chunk, consumed: usize, cx: &mut Context<'_>) {
+        self.rcv.queue.attach_front(cx.memory, chunk, consumed);
+        self.check_window_update(cx);
+    }
+
+    /// Octets of urgent text that have not come in order yet (RFC 9293 3.8.5, MUST-33).
+    #[must_use]
+    pub const fn urgent(&self) -> u32 {
+        if self.has(Flags::URGENT) {
+            self.rcv.up.since(self.rcv.nxt)
+        } else {
+            0
+        }
+    }
+
+    /// CLOSE of the sending side alone (RFC 9293 3.10.4): our FIN follows the queued text; text of
+    /// the peer is received on.
+    ///
+    /// # Errors
+    ///
+    /// Where this side is closed already or there is no connection.
+    pub fn shutdown(&mut self, cx: &mut Context<'_>) -> Result<(), ShutdownError> {
+        match self.state {
+            State::Closed | State::Listen => return Err(ShutdownError::NoConnection),
+            State::SynSent | State::SynReceived => {
+                if self.has(Flags::CLOSE_QUEUED) {
+                    return Err(ShutdownError::Closing);
+                }
+                self.flags.insert(Flags::CLOSE_QUEUED);
+            }
+            State::Established | State::CloseWait => {
+                self.change(Event::Close);
+                self.start_user_timer(cx.now);
+                self.settle_timers(cx);
+            }
+            State::FinWait1
+            | State::FinWait2
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => return Err(ShutdownError::Closing),
+        }
+        Ok(())
+    }
+
+    /// CLOSE of both directions (RFC 9293 3.10.4, and 3.6.1, MAY-1): the user reads and writes no more.
+    /// Queued text and a FIN are still sent, in the background, or as `linger` has it. Where text was
+    /// left unread, or more comes, the peer gets a RST (SHLD-3).
+    pub fn close(&mut self, cx: &mut Context<'_>) {
+        if self.has(Flags::ORPHAN) {
+            return;
+        }
+        let is_text_lost = !self.rcv.queue.is_empty() || !self.rcv.reassembly.is_empty();
+        self.flags.insert(Flags::ORPHAN);
+        match self.state {
+            State::Closed | State::Listen | State::TimeWait => self.rcv.queue.clear(cx.memory),
+            State::SynSent => self.finish(Event::Close, End::Aborted, cx.memory),
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {
+                if is_text_lost || cx.settings.linger == Some(Duration::ZERO) {
+                    self.abort(cx);
+                } else {
+                    self.close_in_background(cx);
+                }
+            }
+        }
+    }
+
+    fn close_in_background(&mut self, cx: &mut Context<'_>) {
+        // Fails where shutdown came before, and then there is nothing to do.
+        let _ = self.shutdown(cx);
+        if let Some(linger) = cx.settings.linger {
+            self.timers.arm(Timer::Closing, cx.now + linger);
+        }
+        self.start_orphan_timer(cx.now, cx.settings);
+    }
+
+    /// ABORT (RFC 9293 3.10.5): the connection ends at once; the peer is told by a RST where it could
+    /// not know otherwise.
+    pub fn abort(&mut self, cx: &mut Context<'_>) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.reset_with(Event::Abort, End::Aborted, cx.memory);
+    }
+
+    /// Ends the connection and owes the peer a RST, where it has anything to learn from one.
+    pub(crate) fn reset_with(&mut self, event: Event, end: End, memory: &mut Memory) {
+        let is_told = match self.state {
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait => true,
+            // Both sides are closed; only text that now is never sent would be missed.
+            State::Closing | State::LastAck => self.unsent() > 0,
+            State::Closed | State::Listen | State::SynSent | State::TimeWait => false,
+        };
+        self.owes.set(Owes::RESET, is_told);
+        self.finish(event, end, memory);
+    }
+
+    /// Turns Nagle's algorithm off or on for this connection (RFC 9293 3.7.4, MUST-17).
+    pub fn set_nodelay(&mut self, nodelay: bool) {
+        self.flags.set(Flags::NODELAY, nodelay);
+    }
+
+    /// Turns keep-alive on or off for this connection (RFC 9293 3.8.4, MUST-24), with the times of
+    /// the settings, where they have any.
+    pub fn set_keepalive(&mut self, keepalive: bool, cx: &Context<'_>) {
+        self.flags.set(Flags::KEEPALIVE, keepalive);
+        if self.state.is_synchronized() && self.state != State::TimeWait {
+            self.start_keepalive_timer(cx.now, cx.settings);
+        }
+    }
+
+    /// Sets the user timeout of this connection (RFC 9293 3.8.3, MUST-21; RFC 5482), in whole
+    /// milliseconds; it holds from the next progress on.
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.user_timeout_ms = timeout.map_or(0, millis);
+        if timeout.is_none() {
+            self.timers.disarm(Timer::User);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! ICMP errors about a connection, RFC 9293 section 3.9.2.2, with the distrust of RFC 5927.
+
+use tidegate_wire::Discard;
+
+use crate::events::{Arrival, End, Events};
+use crate::state::{Event, State};
+use crate::tcb::{Tcb, mss_for};
+use crate::{Context, SeqNum};
+
+/// RFC 1191 3: no IPv4 link has a smaller MTU. Octets of a datagram.
+const MTU_MIN_IPV4: u32 = 68;
+/// RFC 8201 4: nor has an IPv6 link.
+const MTU_MIN_IPV6: u32 = 1_280;
+
+/// What an ICMP error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpKind {
+    /// It may pass: unreachable 0, 1, 5, time exceeded, parameter problem (MUST-56), and for ICMPv6
+    /// what corresponds to these.
+    Soft,
+    /// It will not pass: protocol or port unreachable (SHLD-26).
+    Hard,
+    /// The datagram was too big for a link of this MTU (RFC 1191, RFC 8201), in octets; 0 where the
+    /// router does not say.
+    TooBig {
+        /// The MTU of that link.
+        mtu: u32,
+    },
+}
+
+/// An ICMP error about a segment of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// What it says.
+    pub kind: IcmpKind,
+    /// The sequence number of the segment that it quotes.
+    pub seq: SeqNum,
+}
+
+impl Tcb {
+    /// An ICMP error about this connection has come (MUST-54). Source quench is not to be passed on
+    /// to here (MUST-55).
+    ///
+    /// # Errors
+    ///
+    /// Where it quotes a sequence number that is not in flight: then it is old, or a forgery
+    /// (RFC 5927 4.1).
+    pub fn on_icmp(
+        &mut self,
+        error: IcmpError,
+        cx: &mut Context<'_>,
+    ) -> Result<Arrival<'static>, Discard> {
+        if !error.seq.is_within(self.snd.una, self.snd.nxt) {
+            return Err(Discard::IcmpNotInFlight);
+        }
+        let events = match error.kind {
+            IcmpKind::Soft => Events::SOFT_ERROR,
+            IcmpKind::Hard => self.on_hard_error(cx),
+            IcmpKind::TooBig { mtu } => {
+                self.on_too_big(mtu, cx);
+                Events::empty()
+            }
+        };
+        self.settle_timers(cx);
+        Ok(Arrival {
+            events,
+            ..Arrival::default()
+        })
+    }
+
+    /// SHLD-26: a hard error ends the connection, but RFC 5927 6 has the last word: once both ends
+    /// have proven that they are there it is a soft one.
+    fn on_hard_error(&mut self, cx: &mut Context<'_>) -> Events {
+        if !matches!(self.state, State::SynSent | State::SynReceived) {
+            return Events::SOFT_ERROR;
+        }
+        self.finish(Event::Abort, End::Unreachable, cx.memory);
+        Events::ENDED
+    }
+
+    /// The path takes less than was thought (RFC 9293 3.7.2). Segments become smaller, never larger,
+    /// and what is outstanding goes out again in the new size; that is no congestion.
+    fn on_too_big(&mut self, mtu: u32, cx: &Context<'_>) {
+        let mtu_min = if self.tuple.local.is_ipv4() {
+            MTU_MIN_IPV4
+        } else {
+            MTU_MIN_IPV6
+        };
+        let mss = mss_for(&self.tuple, mtu.max(mtu_min), cx.settings);
+        if mss >= self.snd.mss {
+            return;
+        }
+        let old = self.smss();
+        self.snd.mss = mss;
+        self.congestion.on_mss_change(old, self.smss());
+        if self.state.is_synchronized() {
+            self.recovery.go_back(self.snd.una, self.snd.nxt);
+            self.snd.timed_at = crate::timers::NEVER;
+        }
+    }
+}

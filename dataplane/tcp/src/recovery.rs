@@ -1,0 +1,335 @@
+//! What is lost, and when it is sent again: RFC 6582 (NewReno), RFC 6675 (SACK), RFC 3042 (limited
+//! transmit), and going back after a timeout (RFC 6298, RFC 5681 3.1).
+//!
+//! SND.NXT never goes back. [`Recovery`] has a cursor instead: what lies before it was sent again
+//! in this repair. How large the window is in each phase is the business of `congestion`.
+
+use crate::memory::Memory;
+use crate::ranges::Range;
+use crate::scoreboard::{DUP_THRESH, Outstanding};
+use crate::tcb::{Flags, Tcb};
+use crate::{Context, SeqNum};
+
+/// What an ACK says about loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    /// It acknowledges so many octets that were not acknowledged before.
+    New {
+        /// Octets.
+        acked: u32,
+    },
+    /// Something arrived at the peer, but not what it waits for.
+    Duplicate,
+    /// Nothing.
+    Nothing,
+}
+
+/// Why text is sent again, if it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is.
+    Open,
+    /// Fast recovery: duplicates or SACK told of a loss.
+    Fast,
+    /// All that was outstanding is sent again: the timer went off, or the window was closed.
+    GoBack,
+}
+
+/// How far a repair is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovery {
+    pub(crate) phase: Phase,
+    /// Duplicate ACKs in a row.
+    dup_acks: u8,
+    /// The segment at SND.UNA is to be sent again whatever the congestion window says.
+    is_first_owed: bool,
+    /// RFC 6675's rescue retransmission has been used in this recovery.
+    is_rescued: bool,
+    /// RecoveryPoint of RFC 6675, `recover` of RFC 6582: SND.NXT when the repair began.
+    point: SeqNum,
+    /// What lies before it was sent again (HighRxt + 1 of RFC 6675).
+    pub(crate) cursor: SeqNum,
+    /// Without SACK: octets that duplicates say have left the network (RFC 6582's inflation).
+    left_network: u32,
+}
+
+impl Recovery {
+    pub(crate) const fn new(una: SeqNum) -> Self {
+        Self {
+            phase: Phase::Open,
+            dup_acks: 0,
+            is_first_owed: false,
+            is_rescued: false,
+            point: una,
+            cursor: una,
+            left_network: 0,
+        }
+    }
+
+    /// The handshake is over; nothing is lost yet.
+    pub(crate) const fn restart(&mut self, una: SeqNum) {
+        *self = Self::new(una);
+    }
+
+    /// Whether something is being sent again.
+    pub(crate) const fn is_repairing(&self) -> bool {
+        !matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether the segment at SND.UNA is to be sent again and has not been yet.
+    pub(crate) const fn is_first_owed(&self) -> bool {
+        self.is_first_owed
+    }
+
+    /// RFC 5681 3.2: in fast recovery the window does not grow; after a timeout it does.
+    pub(crate) const fn lets_cwnd_grow(&self) -> bool {
+        !matches!(self.phase, Phase::Fast)
+    }
+
+    /// All from `una` to `nxt` is sent again, from the beginning.
+    pub(crate) fn go_back(&mut self, una: SeqNum, nxt: SeqNum) {
+        if una != nxt {
+            *self = Self {
+                phase: Phase::GoBack,
+                point: nxt,
+                cursor: una,
+                ..Self::new(una)
+            };
+        }
+    }
+
+    /// Octets beyond the congestion window for the first two duplicates (RFC 3042).
+    pub(crate) fn limited_transmit(&self, smss: u32) -> u32 {
+        match self.phase {
+            Phase::Open => u32::from(self.dup_acks.min(2)) * smss,
+            Phase::Fast | Phase::GoBack => 0,
+        }
+    }
+
+    /// A piece that was sent again went out.
+    pub(crate) fn on_sent_again(&mut self, range: Range, is_rescue: bool) {
+        self.is_first_owed = false;
+        if is_rescue {
+            // RFC 6675 4, NextSeg (4): HighRxt stays.
+            self.is_rescued = true;
+        } else {
+            self.cursor = self.cursor.latest(range.right);
+        }
+    }
+
+    /// What must hold between the cursor and the send variables.
+    pub(crate) fn assert_invariants(&self, una: SeqNum, nxt: SeqNum) {
+        if self.is_repairing() {
+            assert!(
+                self.point.after(una) && self.point.before_or_eq(nxt),
+                "repair ends in flight"
+            );
+            assert!(
+                self.cursor.after_or_eq(una) && self.cursor.before_or_eq(nxt),
+                "cursor in flight"
+            );
+        }
+    }
+}
+
+impl Tcb {
+    /// An ACK has been taken; `kind` is what it says about loss.
+    pub(crate) fn on_ack_kind(&mut self, kind: AckKind, cx: &Context<'_>) {
+        match kind {
+            AckKind::New { acked } => self.on_new_ack(acked),
+            AckKind::Duplicate => self.on_duplicate_ack(),
+            AckKind::Nothing => return,
+        }
+        if self.recovery.phase == Phase::Open && self.is_loss_found(cx.memory) {
+            self.enter_fast_recovery();
+        }
+    }
+
+    fn on_new_ack(&mut self, acked: u32) {
+        let smss = self.smss();
+        let una = self.snd.una;
+        let recovery = &mut self.recovery;
+        recovery.dup_acks = 0;
+        if !recovery.is_repairing() {
+            return;
+        }
+        if una.after_or_eq(recovery.point) {
+            self.leave_repair();
+            return;
+        }
+        recovery.cursor = recovery.cursor.latest(una);
+        if recovery.phase == Phase::Fast && !self.flags.contains(Flags::SACK) {
+            // RFC 6582 3.2 step 5: a partial ACK. The next segment is lost too, and the window
+            // goes down by what was acknowledged and up by the segment that is sent again.
+            recovery.is_first_owed = true;
+            recovery.left_network = recovery.left_network.saturating_sub(acked);
+            if acked >= smss {
+                recovery.left_network += smss;
+            }
+        }
+    }
+
+    fn on_duplicate_ack(&mut self) {
+        let smss = self.smss();
+        let recovery = &mut self.recovery;
+        match recovery.phase {
+            Phase::Open => recovery.dup_acks = recovery.dup_acks.saturating_add(1),
+            Phase::Fast => recovery.left_network = recovery.left_network.saturating_add(smss),
+            Phase::GoBack => {}
+        }
+    }
+
+    /// RFC 6675 5 step 2 and RFC 6582 3.2 step 2: whether a loss is found.
+    fn is_loss_found(&self, memory: &Memory) -> bool {
+        if self.flight_size() == 0 {
+            return false;
+        }
+        let has_enough_duplicates = u32::from(self.recovery.dup_acks) >= DUP_THRESH;
+        if self.has(Flags::SACK) {
+            let is_lost = self.scoreboard.is_lost(memory, self.snd.una, self.smss());
+            return has_enough_duplicates || is_lost;
+        }
+        // RFC 6582: duplicates of what a timeout made us send twice tell of no new loss.
+        has_enough_duplicates && self.snd.una.after(self.recovery.point)
+    }
+
+    fn enter_fast_recovery(&mut self) {
+        self.congestion.on_loss(self.flight_size(), self.smss());
+        self.recovery = Recovery {
+            phase: Phase::Fast,
+            is_first_owed: true,
+            point: self.snd.nxt,
+            left_network: DUP_THRESH * self.smss(),
+            ..Recovery::new(self.snd.una)
+        };
+    }
+
+    fn leave_repair(&mut self) {
+        if self.recovery.phase == Phase::Fast {
+            self.congestion.on_recovered();
+            if !self.has(Flags::SACK) {
+                // RFC 6582 3.2 step 3 (1): no burst when little is outstanding.
+                let smss = self.smss();
+                let cwnd = self.flight_size().max(smss) + smss;
+                self.congestion.set_cwnd(cwnd.min(self.congestion.cwnd()));
+            }
+        }
+        self.recovery = Recovery {
+            point: self.recovery.point,
+            ..Recovery::new(self.snd.una)
+        };
+    }
+
+    /// The retransmission timer went off: everything outstanding counts as lost, and what the peer
+    /// reported is forgotten, because it may have reneged (RFC 2018 8).
+    pub(crate) fn on_retransmission_timeout(&mut self, memory: &mut Memory) {
+        let is_repeated = self.retries > 1;
+        self.congestion
+            .on_rto(self.flight_size(), self.smss(), is_repeated);
+        self.scoreboard.clear(memory);
+        self.recovery.go_back(self.snd.una, self.snd.nxt);
+        self.recovery.is_first_owed = true;
+        // Karn's rule (RFC 6298 3): what is sent again is not timed.
+        self.snd.timed_at = crate::timers::NEVER;
+    }
+
+    /// What is outstanding, as the scoreboard asks for it.
+    fn outstanding(&self) -> Outstanding {
+        Outstanding {
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            high_rxt: self.recovery.cursor,
+            mss: self.smss(),
+        }
+    }
+
+    /// An estimate of the octets that are in the network (RFC 6675's pipe).
+    fn pipe(&self, memory: &Memory) -> u32 {
+        let recovery = &self.recovery;
+        match recovery.phase {
+            Phase::Open => self.flight_size(),
+            Phase::Fast if self.has(Flags::SACK) => {
+                self.scoreboard.pipe(memory, &self.outstanding())
+            }
+            Phase::Fast => self.flight_size().saturating_sub(recovery.left_network),
+            // Only what was sent again, and what was first sent since.
+            Phase::GoBack => {
+                recovery.cursor.since(self.snd.una)
+                    + self.snd.nxt.since(recovery.point.latest(recovery.cursor))
+            }
+        }
+    }
+
+    /// Octets that the congestion window lets go out now.
+    pub(crate) fn cwnd_room(&self, memory: &Memory) -> u32 {
+        let cwnd = self.congestion.cwnd() + self.recovery.limited_transmit(self.smss());
+        cwnd.saturating_sub(self.pipe(memory))
+    }
+
+    /// What is to be sent again before anything new, and whether the congestion window has no say.
+    pub(crate) fn next_again(&self, memory: &Memory) -> Option<(Range, bool)> {
+        let recovery = &self.recovery;
+        if recovery.is_first_owed {
+            return Some((self.first_hole(memory), true));
+        }
+        let range = match recovery.phase {
+            Phase::Open => None,
+            Phase::Fast if self.has(Flags::SACK) => {
+                self.scoreboard.next_lost(memory, &self.outstanding())
+            }
+            Phase::Fast => None,
+            Phase::GoBack => self.next_back(memory),
+        };
+        range.map(|range| (range, false))
+    }
+
+    /// What may be sent again where there is nothing new to send (RFC 6675 4, NextSeg 3 and 4), and
+    /// whether it is the rescue retransmission.
+    pub(crate) fn next_spare(&self, memory: &Memory) -> Option<(Range, bool)> {
+        if self.recovery.phase != Phase::Fast || !self.has(Flags::SACK) {
+            return None;
+        }
+        let outstanding = self.outstanding();
+        if let Some(hole) = self.scoreboard.next_hole(memory, &outstanding) {
+            return Some((hole, false));
+        }
+        if self.recovery.is_rescued {
+            return None;
+        }
+        Some((self.scoreboard.last_hole(memory, &outstanding)?, true))
+    }
+
+    /// From SND.UNA to the first octet that the peer has reported.
+    fn first_hole(&self, memory: &Memory) -> Range {
+        let all = Outstanding {
+            high_rxt: self.snd.una,
+            ..self.outstanding()
+        };
+        let rest = Range {
+            left: self.snd.una,
+            right: self.snd.nxt,
+        };
+        self.scoreboard.next_hole(memory, &all).unwrap_or(rest)
+    }
+
+    /// Going back: the next part before the point that the peer has not reported since.
+    fn next_back(&self, memory: &Memory) -> Option<Range> {
+        let point = self.recovery.point;
+        let hole = self
+            .scoreboard
+            .next_hole(memory, &self.outstanding())
+            .unwrap_or_else(|| {
+                let highest = self.scoreboard.highest_sacked(memory);
+                let left = self
+                    .recovery
+                    .cursor
+                    .latest(highest.unwrap_or(self.recovery.cursor));
+                Range { left, right: point }
+            });
+        let range = Range {
+            right: hole.right.earliest(point),
+            ..hole
+        };
+        range.left.before(range.right).then_some(range)
+    }
+}

@@ -1,0 +1,212 @@
+//! The settings of a connection, under the names that Linux users know.
+//!
+//! One value per listener, pool or worker; a TCB keeps no copy and is given it in every
+//! [`Context`](crate::Context). What a user may change on one connection (Nagle, keep-alive, user
+//! timeout) is copied into the TCB when it is made.
+
+use core::time::Duration;
+
+use crate::congestion::CongestionKind;
+use crate::rtt::RttBounds;
+
+/// R1 of RFC 9293 3.8.3 (SHLD-10: at least 3): after so many retransmissions of one segment the
+/// user is told that there is trouble. Linux calls it `tcp_retries1`.
+pub(crate) const RETRIES_1: u8 = 3;
+
+/// G of RFC 6298 2.3: how exactly a worker meets a deadline. A turn of a busy worker takes less; a
+/// smaller value would have the timer go off on the jitter of the worker itself.
+const CLOCK_GRANULARITY: Duration = Duration::from_millis(1);
+
+/// The least time that `strict` keeps trying a SYN (RFC 9293 3.8.3, MUST-23).
+const STRICT_SYN_R2: Duration = Duration::from_secs(180);
+
+/// When keep-alive probes are sent, and how many (RFC 9293 3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe. RFC 9293 MUST-28: by default at least two hours.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Probes that may stay unanswered; after one more interval the connection is given up.
+    pub count: u8,
+}
+
+impl Default for Keepalive {
+    /// 7200 s, then 9 probes 75 s apart: given up after 2 h 11 min 15 s.
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(7_200),
+            interval: Duration::from_secs(75),
+            count: 9,
+        }
+    }
+}
+
+/// How a connection behaves. [`Settings::default`] is what a Linux user expects.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Bytes of received text that may wait for the user; also the largest window offered.
+    pub rmem: u32,
+    /// Bytes of text that may wait for transmission and acknowledgement.
+    pub wmem: u32,
+    /// Offer and accept window scaling (RFC 7323 2).
+    pub wnd_scaling: bool,
+    /// Offer and accept selective acknowledgements (RFC 2018).
+    pub sack: bool,
+    /// Offer and accept timestamps and PAWS (RFC 7323 3 and 5).
+    pub timestamps: bool,
+    /// Send small segments at once: Nagle's algorithm is off (RFC 9293 3.7.4, MUST-17).
+    pub nodelay: bool,
+    /// How long an ACK may wait for company. RFC 9293 MUST-40: below half a second.
+    pub delayed_ack: Duration,
+    /// Segments that may be sent before the first ACK (RFC 6928: 10).
+    pub initial_window: u8,
+    /// RTO before the first sample (RFC 6298 2.1: 1 s).
+    pub initial_rto: Duration,
+    /// Floor of the RTO. RFC 6298 2.4 would have 1 s; Linux and we take 200 ms.
+    pub rto_min: Duration,
+    /// Ceiling of the RTO, also after backing off (RFC 6298 2.5: not below 60 s).
+    pub rto_max: Duration,
+    /// Retransmissions of our SYN before the open fails.
+    pub syn_retries: u8,
+    /// Retransmissions of a SYN-ACK before the half-open connection is forgotten.
+    pub syn_ack_retries: u8,
+    /// Keep trying a SYN for three minutes at least, as RFC 9293 3.8.3 has it (MUST-23), even
+    /// where `syn_retries` would give up earlier.
+    pub strict: bool,
+    /// R2 of RFC 9293 3.8.3: retransmissions of one segment before the connection is given up.
+    /// 15 is about 15 minutes (SHLD-11: at least 100 s).
+    pub retries2: u8,
+    /// Time spent in TIME_WAIT: 2 MSL (RFC 9293 3.6.1, MUST-13; with the MSL of 30 s that all
+    /// stacks use, where the RFC's is two minutes).
+    pub time_wait: Duration,
+    /// How long FIN_WAIT2 may last once the user has closed and reads no more.
+    pub fin_timeout: Duration,
+    /// Probe an idle peer; off by default (RFC 9293 3.8.4, MUST-25).
+    pub keepalive: Option<Keepalive>,
+    /// Give up when text stays unacknowledged for so long (RFC 9293 3.9.1.1, RFC 5482).
+    pub user_timeout: Option<Duration>,
+    /// What CLOSE does with text not yet acknowledged: `None` sends it in the background, zero
+    /// resets at once, more gives it so long and resets then.
+    pub linger: Option<Duration>,
+    /// The congestion control algorithm.
+    pub congestion: CongestionKind,
+    /// TTL or hop limit of what we send (RFC 9293 3.9.2, MUST-49).
+    pub hop_limit: u8,
+    /// Traffic class byte (Diffserv) of what we send (RFC 9293 3.9.1.9, MUST-48).
+    pub traffic_class: u8,
+    /// A cap below what the MTU allows on the segment size announced and sent.
+    pub mss_max: Option<u16>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rmem: 1 << 20,
+            wmem: 1 << 20,
+            wnd_scaling: true,
+            sack: true,
+            timestamps: true,
+            nodelay: false,
+            delayed_ack: Duration::from_millis(40),
+            initial_window: 10,
+            initial_rto: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            strict: false,
+            retries2: 15,
+            time_wait: Duration::from_secs(60),
+            fin_timeout: Duration::from_secs(60),
+            keepalive: None,
+            user_timeout: None,
+            linger: None,
+            congestion: CongestionKind::Cubic,
+            hop_limit: 64,
+            traffic_class: 0,
+            mss_max: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The smallest shift with which the whole of `rmem` can be announced (RFC 7323 2.3: at most
+    /// 14), or `None` where scaling is off.
+    pub(crate) fn wnd_shift(&self) -> Option<u8> {
+        let shift = (0..14)
+            .find(|shift| self.rmem >> shift <= u32::from(u16::MAX))
+            .unwrap_or(14);
+        self.wnd_scaling.then_some(shift)
+    }
+
+    /// The limits of the RTO.
+    pub(crate) const fn rtt_bounds(&self) -> RttBounds {
+        RttBounds {
+            rto_min: self.rto_min,
+            rto_max: self.rto_max,
+            granularity: CLOCK_GRANULARITY,
+        }
+    }
+
+    /// How often a SYN is sent again before the open fails.
+    pub(crate) fn syn_retries_allowed(&self) -> u8 {
+        if !self.strict {
+            return self.syn_retries;
+        }
+        // RFC 9293 3.8.3, MUST-23: R2 of a SYN is at least three minutes. The waits before the
+        // retries and after the last one are added up.
+        let mut retries = 0;
+        let mut rto = self.initial_rto;
+        let mut waited = rto;
+        while retries < u8::MAX && (retries < self.syn_retries || waited < STRICT_SYN_R2) {
+            retries += 1;
+            rto = rto.saturating_mul(2).min(self.rto_max);
+            waited += rto;
+        }
+        retries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shift_is_the_smallest_that_carries_the_whole_window() {
+        let shift_of = |rmem| {
+            Settings {
+                rmem,
+                ..Settings::default()
+            }
+            .wnd_shift()
+        };
+        assert_eq!(shift_of(65_535), Some(0));
+        assert_eq!(shift_of(65_536), Some(1));
+        assert_eq!(shift_of(1 << 20), Some(5));
+        assert_eq!(shift_of(u32::MAX), Some(14), "RFC 7323 2.3 caps the shift");
+        assert_eq!(
+            Settings {
+                wnd_scaling: false,
+                ..Settings::default()
+            }
+            .wnd_shift(),
+            None
+        );
+    }
+
+    #[test]
+    fn strict_keeps_trying_a_syn_for_three_minutes() {
+        let settings = Settings::default();
+        assert_eq!(
+            settings.syn_retries_allowed(),
+            6,
+            "1 + 2 + .. + 64 s = 127 s"
+        );
+        let strict = Settings {
+            strict: true,
+            ..settings
+        };
+        assert_eq!(strict.syn_retries_allowed(), 7, "127 s + 120 s");
+    }
+}

@@ -1,0 +1,538 @@
+//! The record of one connection, RFC 9293 section 3.3.1: the transmission control block.
+//!
+//! [`Tcb`] holds the RFC's variables under the RFC's names, `snd.una` for SND.UNA. What happens to
+//! them stands elsewhere, in files named as the RFC names the occasions: `call` (3.10.1 to 3.10.6),
+//! `arrive` (3.10.7), `timeout` (3.10.8), and `transmit` for what follows from all three. No step
+//! sends; a step leaves the TCB wanting to, and [`Tcb::poll_transmit`] carries it out, so that a
+//! burst of segments is answered once (RFC 9293 3.10.7.4, MUST-58 and MUST-59).
+//!
+//! A TCB holds no buffer while there is no text, and knows neither its settings nor the pool its
+//! text lies in; both come with each call in a [`Context`]. An idle one is below 400 bytes.
+
+use bitflags::bitflags;
+use tidegate_wire::{Discard, Instant, TcpOptions};
+
+use crate::congestion::Congestion;
+use crate::events::End;
+use crate::memory::Memory;
+use crate::reassembly::Reassembly;
+use crate::recovery::Recovery;
+use crate::rtt::Rtt;
+use crate::scoreboard::Scoreboard;
+use crate::settings::Settings;
+use crate::state::{Event, State};
+use crate::text::TextQueue;
+use crate::timers::{NEVER, Timers};
+use crate::{Context, FourTuple, Segment, SeqNum};
+
+/// The least segment size that we believe a peer needs, in octets of text and options. A smaller
+/// one announced would make us send more header than text, or nothing at all once options are
+/// deducted; 48 is what Linux takes, and leaves 8 octets beside 40 of options.
+const MSS_MIN: u16 = 48;
+
+/// RFC 9293 3.7.1, MUST-15: what a peer can take that announces nothing, over IPv4 and IPv6.
+const MSS_DEFAULT_IPV4: u16 = 536;
+/// See [`MSS_DEFAULT_IPV4`].
+const MSS_DEFAULT_IPV6: u16 = 1220;
+
+/// Octets that the timestamps option takes in a header, padding included (RFC 7323 appendix A).
+pub(crate) const TIMESTAMPS_LEN: u16 = 12;
+
+bitflags! {
+    /// What was agreed with the peer or asked for by the user, and what has to be remembered. Never
+    /// what [`State`] knows.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Flags: u16 {
+        /// RFC 9293 3.5, MUST-11: it came from a passive open.
+        const PASSIVE = 1;
+        /// Both SYNs had timestamps (RFC 7323 3.2).
+        const TIMESTAMPS = 1 << 1;
+        /// Both SYNs permitted SACK (RFC 2018 2).
+        const SACK = 1 << 2;
+        /// Nagle's algorithm is off (RFC 9293 3.7.4, MUST-17).
+        const NODELAY = 1 << 3;
+        /// Keep-alive is on (RFC 9293 3.8.4, MUST-24).
+        const KEEPALIVE = 1 << 4;
+        /// The user has closed: nobody reads and nobody writes any more.
+        const ORPHAN = 1 << 5;
+        /// CLOSE or shutdown was called before our SYN was acknowledged; the FIN waits for that.
+        const CLOSE_QUEUED = 1 << 6;
+        /// The last SEND was short, so the user waits for `WRITABLE`.
+        const SEND_WAS_SHORT = 1 << 7;
+        /// The congestion window, and nothing else, held back text since the last ACK.
+        const CWND_LIMITED = 1 << 8;
+        /// There is urgent text before `rcv.up` that the user has not passed (RFC 9293 3.8.5).
+        const URGENT = 1 << 9;
+        /// The peer's FIN came ahead of its turn; it stands at `rcv.fin`.
+        const FIN_AHEAD = 1 << 10;
+        /// `rcv.ts_recent` holds a timestamp of the peer.
+        const TS_RECENT = 1 << 11;
+        /// Our SYN or SYN-ACK was lost, or late, and went out again.
+        const SYN_RETRIED = 1 << 12;
+        /// Both SYNs had the window scale option (RFC 7323 2.2).
+        const WND_SCALING = 1 << 13;
+    }
+}
+
+bitflags! {
+    /// What the TCB wants to transmit beside text, oldest debt irrelevant: `plan` has the order.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Owes: u8 {
+        /// SYN in SYN_SENT, SYN-ACK in SYN_RECV.
+        const SYN = 1;
+        /// An ACK, now.
+        const ACK = 1 << 1;
+        /// The RST that tells the peer of our ABORT.
+        const RESET = 1 << 2;
+        /// A RST at `snd.refused` for an unacceptable ACK during the handshake.
+        const REFUSAL = 1 << 3;
+        /// A probe into a closed window, or what fits into one that is too small to be polite.
+        const PROBE = 1 << 4;
+        /// A keep-alive probe.
+        const KEEPALIVE = 1 << 5;
+    }
+}
+
+/// The send sequence variables and what belongs to them.
+#[derive(Debug)]
+pub(crate) struct Snd {
+    /// SND.UNA: the oldest octet not acknowledged.
+    pub(crate) una: SeqNum,
+    /// SND.NXT: the next octet never sent before. It does not go back to retransmit; `recovery` has
+    /// a cursor for that.
+    pub(crate) nxt: SeqNum,
+    /// SND.WND, in octets, scaled (RFC 9293 3.1, REC-1).
+    pub(crate) wnd: u32,
+    /// MAX.SND.WND (RFC 5961 5.2): the largest the peer offered.
+    pub(crate) wnd_max: u32,
+    /// SND.WL1: SEG.SEQ of the last window update.
+    pub(crate) wl1: SeqNum,
+    /// SND.WL2: SEG.ACK of the last window update.
+    pub(crate) wl2: SeqNum,
+    /// ISS.
+    pub(crate) iss: SeqNum,
+    /// End of the last segment sent that was smaller than it could have been; Nagle asks for it.
+    pub(crate) small: SeqNum,
+    /// The octet whose acknowledgement ends the round trip being timed (RFC 6298 3).
+    pub(crate) timed: SeqNum,
+    /// Where a RST that is owed as [`Owes::REFUSAL`] stands.
+    pub(crate) refused: SeqNum,
+    /// What is added to the clock for TSval (RFC 7323 7.1).
+    pub(crate) ts_offset: u32,
+    /// Eff.snd.MSS before options are deducted (RFC 9293 3.7.1, MUST-16).
+    pub(crate) mss: u16,
+    /// Snd.Wind.Shift: what the peer's windows are shifted by (RFC 7323 2.3).
+    pub(crate) wnd_shift: u8,
+    /// Since when the round trip is being timed, or [`NEVER`].
+    pub(crate) timed_at: Instant,
+    /// When text, SYN or FIN was sent last.
+    pub(crate) sent_at: Instant,
+    /// Text from SND.UNA on.
+    pub(crate) queue: TextQueue,
+}
+
+/// The receive sequence variables and what belongs to them.
+#[derive(Debug)]
+pub(crate) struct Rcv {
+    /// RCV.NXT: the next octet expected.
+    pub(crate) nxt: SeqNum,
+    /// RCV.WND as the peer was told: the right edge, from RCV.NXT. The edge never moves left.
+    pub(crate) wnd: u32,
+    /// IRS.
+    pub(crate) irs: SeqNum,
+    /// RCV.UP: the octet after the last urgent one (RFC 9293 MUST-62).
+    pub(crate) up: SeqNum,
+    /// Where a FIN stands that came ahead of its turn.
+    pub(crate) fin: SeqNum,
+    /// Last.ACK.sent (RFC 7323 4.3).
+    pub(crate) ack_sent: SeqNum,
+    /// TS.Recent (RFC 7323 4.3).
+    pub(crate) ts_recent: u32,
+    /// When TS.Recent was taken, in seconds (RFC 7323 5.5).
+    pub(crate) ts_recent_at_s: u32,
+    /// The segment size we announced.
+    pub(crate) mss: u16,
+    /// The longest text that came in one segment: what "full-sized" means to this peer.
+    pub(crate) mss_seen: u16,
+    /// Rcv.Wind.Shift: what our windows are shifted by.
+    pub(crate) wnd_shift: u8,
+    /// Duplicate ACKs still owed to a peer without SACK, for whom their number is the message.
+    pub(crate) dup_acks_owed: u8,
+    /// What is there of text ahead of its turn.
+    pub(crate) reassembly: Reassembly,
+    /// Text before RCV.NXT that the user has not read, and room for text ahead of its turn.
+    pub(crate) queue: TextQueue,
+}
+
+/// The record of a connection; see the module.
+#[derive(Debug)]
+pub struct Tcb {
+    pub(crate) tuple: FourTuple,
+    pub(crate) state: State,
+    pub(crate) end: Option<End>,
+    pub(crate) flags: Flags,
+    pub(crate) owes: Owes,
+    /// Times the oldest segment, the SYN or a probe went out again without an answer.
+    pub(crate) retries: u8,
+    /// Probes into the closed window so far; each doubles the wait for the next.
+    pub(crate) window_probes: u8,
+    /// Keep-alive probes without an answer.
+    pub(crate) keepalive_probes: u8,
+    /// Challenge ACKs in the second `challenge_s` (RFC 5961 7).
+    pub(crate) challenges: u8,
+    pub(crate) challenge_s: u32,
+    /// Segments sent again since the connection began.
+    pub(crate) retransmits: u32,
+    /// The user timeout in milliseconds, 0 where there is none.
+    pub(crate) user_timeout_ms: u32,
+    /// When a segment of the peer was last taken.
+    pub(crate) heard_at: Instant,
+    pub(crate) snd: Snd,
+    pub(crate) rcv: Rcv,
+    pub(crate) rtt: Rtt,
+    pub(crate) congestion: Congestion,
+    pub(crate) recovery: Recovery,
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) timers: Timers,
+}
+
+impl Tcb {
+    /// OPEN, active (RFC 9293 3.10.1): the TCB is in SYN_SENT and wants to transmit its SYN.
+    ///
+    /// `iss` comes from [`Secrets::iss`](crate::Secrets::iss), `mtu` is the largest datagram of the
+    /// way out in octets. Follow it by [`with_ts_offset`](Self::with_ts_offset).
+    #[must_use]
+    pub fn open(tuple: FourTuple, iss: SeqNum, mtu: u32, cx: &mut Context<'_>) -> Self {
+        let mut tcb = Self::new(tuple, iss, mtu, cx);
+        tcb.change(Event::ActiveOpen);
+        tcb.owes.insert(Owes::SYN);
+        tcb.start_user_timer(cx.now);
+        tcb
+    }
+
+    /// A SYN that came to a listener (RFC 9293 3.10.7.2, third): the TCB is in SYN_RECV and wants to
+    /// transmit its SYN-ACK. See [`open`](Self::open) for `iss` and `mtu`.
+    ///
+    /// # Errors
+    ///
+    /// Where the segment does not open a connection. It disturbs nothing (MUST-41), and
+    /// [`arrive::listen`](crate::arrive::listen) tells the answer, if there is one.
+    pub fn accept(
+        seg: &Segment<'_>,
+        iss: SeqNum,
+        mtu: u32,
+        cx: &mut Context<'_>,
+    ) -> Result<Self, Discard> {
+        crate::arrive::check_opening(seg)?;
+        let mut tcb = Self::new(seg.tuple, iss, mtu, cx);
+        tcb.flags.insert(Flags::PASSIVE);
+        tcb.change(Event::PassiveOpen);
+        tcb.change(Event::SynArrived);
+        tcb.take_syn(seg, cx);
+        tcb.owes.insert(Owes::SYN);
+        Ok(tcb)
+    }
+
+    /// The same TCB with the offset of its timestamp clock, from
+    /// [`Secrets::ts_offset`](crate::Secrets::ts_offset) (RFC 7323 7.1). Without it the timestamps
+    /// tell everybody for how long this process has been running.
+    #[must_use]
+    pub const fn with_ts_offset(mut self, ts_offset: u32) -> Self {
+        self.snd.ts_offset = ts_offset;
+        self
+    }
+
+    fn new(tuple: FourTuple, iss: SeqNum, mtu: u32, cx: &Context<'_>) -> Self {
+        let settings = cx.settings;
+        let mss = mss_for(&tuple, mtu, settings);
+        let mut flags = Flags::empty();
+        flags.set(Flags::NODELAY, settings.nodelay);
+        flags.set(Flags::KEEPALIVE, settings.keepalive.is_some());
+        Self {
+            tuple,
+            state: State::Closed,
+            end: None,
+            flags,
+            owes: Owes::empty(),
+            retries: 0,
+            window_probes: 0,
+            keepalive_probes: 0,
+            challenges: 0,
+            challenge_s: 0,
+            retransmits: 0,
+            user_timeout_ms: settings.user_timeout.map_or(0, millis),
+            heard_at: cx.now,
+            snd: Snd::new(iss, mss, cx.now),
+            rcv: Rcv::new(mss, settings),
+            rtt: Rtt::new(settings.initial_rto),
+            congestion: Congestion::new(
+                settings.congestion,
+                u32::from(mss),
+                u32::from(settings.initial_window),
+            ),
+            recovery: Recovery::new(iss),
+            scoreboard: Scoreboard::default(),
+            timers: Timers::new(),
+        }
+    }
+
+    /// Takes over what the peer's SYN says (RFC 9293 3.10.7.2 and 3.10.7.3), options included.
+    pub(crate) fn take_syn(&mut self, seg: &Segment<'_>, cx: &Context<'_>) {
+        self.rcv.irs = seg.seq;
+        self.rcv.nxt = seg.seq + 1;
+        self.rcv.ack_sent = self.rcv.nxt;
+        self.rcv.up = self.rcv.nxt;
+        self.take_syn_options(&seg.options, cx);
+        // RFC 7323 2.2: the window of a SYN is never scaled.
+        self.snd.wnd = u32::from(seg.wnd);
+        self.snd.wnd_max = self.snd.wnd;
+        self.snd.wl1 = seg.seq;
+        self.snd.wl2 = self.snd.una;
+        self.heard_at = cx.now;
+    }
+
+    /// What both SYNs offered is agreed. An option of ours that the peer lacks is dropped.
+    fn take_syn_options(&mut self, options: &TcpOptions, cx: &Context<'_>) {
+        let settings = cx.settings;
+        let is_ipv4 = self.tuple.local.is_ipv4();
+        let default = if is_ipv4 {
+            MSS_DEFAULT_IPV4
+        } else {
+            MSS_DEFAULT_IPV6
+        };
+        let peer_mss = options.mss.unwrap_or(default);
+        self.snd.mss = self.snd.mss.min(peer_mss).max(MSS_MIN);
+        // RFC 7323 2.2, 2.3: both or none, and a shift above 14 counts as 14.
+        match (settings.wnd_shift(), options.wnd_shift) {
+            (Some(_), Some(shift)) => {
+                self.flags.insert(Flags::WND_SCALING);
+                self.snd.wnd_shift = shift.min(14);
+            }
+            _ => self.rcv.wnd_shift = 0,
+        }
+        self.flags
+            .set(Flags::SACK, settings.sack && options.sack_permitted);
+        if let (true, Some(timestamps)) = (settings.timestamps, options.timestamps) {
+            self.flags.insert(Flags::TIMESTAMPS);
+            self.take_ts_recent(timestamps.value, cx.now);
+        }
+    }
+
+    /// TS.Recent := SEG.TSval (RFC 7323 4.3), with the time, for section 5.5.
+    pub(crate) fn take_ts_recent(&mut self, value: u32, now: Instant) {
+        self.flags.insert(Flags::TS_RECENT);
+        self.rcv.ts_recent = value;
+        self.rcv.ts_recent_at_s = seconds(now);
+    }
+
+    /// The state changes; `event` is one that can happen in it.
+    pub(crate) fn change(&mut self, event: Event) {
+        let next = self.state.on(event);
+        debug_assert!(
+            next.is_some(),
+            "{event:?} cannot happen in {:?}",
+            self.state
+        );
+        self.state = next.unwrap_or(self.state);
+    }
+
+    /// The connection is over: the TCB is in CLOSED and holds no memory. A RST may still be owed.
+    pub(crate) fn finish(&mut self, event: Event, end: End, memory: &mut Memory) {
+        self.change(event);
+        debug_assert_eq!(self.state, State::Closed, "{event:?} ends a connection");
+        self.end.get_or_insert(end);
+        self.owes = self.owes.intersection(Owes::RESET);
+        self.rcv.dup_acks_owed = 0;
+        self.timers = Timers::new();
+        // Text that came in order before the connection was closed in order is still the user's.
+        let is_text_kept = end == End::Closed && !self.flags.contains(Flags::ORPHAN);
+        self.give_back(memory, is_text_kept);
+    }
+
+    /// Gives all text blocks and range sets back. The TCB is of no use afterwards.
+    pub fn release(&mut self, memory: &mut Memory) {
+        self.give_back(memory, false);
+    }
+
+    fn give_back(&mut self, memory: &mut Memory, is_received_text_kept: bool) {
+        self.snd.queue.clear(memory);
+        self.scoreboard.clear(memory);
+        self.rcv.reassembly.clear(memory);
+        if !is_received_text_kept {
+            self.rcv.queue.clear(memory);
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The sockets of this connection.
+    #[must_use]
+    pub const fn tuple(&self) -> FourTuple {
+        self.tuple
+    }
+
+    /// How it ended, once it has: for the user it is over. In TIME_WAIT this is already so.
+    ///
+    /// A connection that was closed in order ends for the user when the text that came before is
+    /// read, so ask again after [`attach_text`](Self::attach_text).
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        let is_text_waiting = !self.rcv.queue.is_empty() && !self.flags.contains(Flags::ORPHAN);
+        self.end
+            .filter(|end| *end != End::Closed || !is_text_waiting)
+    }
+
+    /// Whether it may be removed: CLOSED, known to the user, and nothing left to transmit.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Closed && self.owes.is_empty() && self.end().is_some()
+    }
+
+    /// Whether it came from a passive open (RFC 9293 3.5, MUST-11).
+    #[must_use]
+    pub const fn is_passive(&self) -> bool {
+        self.flags.contains(Flags::PASSIVE)
+    }
+
+    /// Whether the peer's FIN has come; text before it may still be in the receive queue.
+    #[must_use]
+    pub const fn is_peer_closed(&self) -> bool {
+        self.state.is_receive_closed()
+    }
+
+    /// An initial sequence number for a new incarnation of this connection, from TIME_WAIT:
+    /// `proposed` where that is beyond all that the old one sent (RFC 9293 3.6.1, MAY-2).
+    #[must_use]
+    pub fn iss_after(&self, proposed: SeqNum) -> SeqNum {
+        // The largest unscaled window is added so that no old segment can lie in the new window.
+        proposed.latest(self.snd.nxt + u32::from(u16::MAX))
+    }
+
+    /// Whether the flag is on.
+    pub(crate) const fn has(&self, flag: Flags) -> bool {
+        self.flags.contains(flag)
+    }
+
+    /// SND.NXT - SND.UNA: octets of sequence space sent and not acknowledged (RFC 5681 FlightSize).
+    pub(crate) const fn flight_size(&self) -> u32 {
+        self.snd.nxt.since(self.snd.una)
+    }
+
+    /// The sequence number of the first octet in the send queue.
+    pub(crate) fn text_start(&self) -> SeqNum {
+        match self.state {
+            State::SynSent | State::SynReceived => self.snd.iss + 1,
+            State::Closed
+            | State::Listen
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => self.snd.una,
+        }
+    }
+
+    /// The sequence number after the last octet in the send queue: where our FIN stands.
+    pub(crate) fn text_end(&self) -> SeqNum {
+        self.text_start() + self.snd.queue.len()
+    }
+
+    /// Whether our FIN is in the send queue, sent or not, and not acknowledged.
+    pub(crate) const fn is_fin_queued(&self) -> bool {
+        matches!(
+            self.state,
+            State::FinWait1 | State::Closing | State::LastAck
+        )
+    }
+
+    /// Octets of sequence space queued and never sent: text, and the FIN if it is queued.
+    pub(crate) fn unsent(&self) -> u32 {
+        (self.text_end() + u32::from(self.is_fin_queued())).since(self.snd.nxt)
+    }
+
+    /// The right edge of the peer's window.
+    pub(crate) fn window_edge(&self) -> SeqNum {
+        self.snd.una + self.snd.wnd
+    }
+
+    /// Octets of text in a full-sized segment without SACK blocks: what congestion control counts
+    /// in (RFC 5681's SMSS; RFC 6691 2 deducts the options).
+    pub(crate) const fn smss(&self) -> u32 {
+        let options = if self.has(Flags::TIMESTAMPS) {
+            TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        (self.snd.mss - options) as u32
+    }
+}
+
+impl Snd {
+    fn new(iss: SeqNum, mss: u16, now: Instant) -> Self {
+        Self {
+            una: iss,
+            nxt: iss,
+            wnd: 0,
+            wnd_max: 0,
+            wl1: SeqNum::new(0),
+            wl2: SeqNum::new(0),
+            iss,
+            small: iss,
+            timed: iss,
+            refused: iss,
+            ts_offset: 0,
+            mss,
+            wnd_shift: 0,
+            timed_at: NEVER,
+            sent_at: now,
+            queue: TextQueue::default(),
+        }
+    }
+}
+
+impl Rcv {
+    fn new(mss: u16, settings: &Settings) -> Self {
+        let zero = SeqNum::new(0);
+        Self {
+            nxt: zero,
+            // RFC 7323 2.2: the window of a SYN is not scaled, so 65535 is all it can say.
+            wnd: settings.rmem.min(u32::from(u16::MAX)),
+            irs: zero,
+            up: zero,
+            fin: zero,
+            ack_sent: zero,
+            ts_recent: 0,
+            ts_recent_at_s: 0,
+            mss,
+            mss_seen: 0,
+            wnd_shift: settings.wnd_shift().unwrap_or(0),
+            dup_acks_owed: 0,
+            reassembly: Reassembly::default(),
+            queue: TextQueue::default(),
+        }
+    }
+}
+
+/// The segment size that a datagram of `mtu` octets has room for (RFC 6691 2; RFC 9293 MUST-67).
+pub(crate) fn mss_for(tuple: &FourTuple, mtu: u32, settings: &Settings) -> u16 {
+    let headers = if tuple.local.is_ipv4() { 40 } else { 60 };
+    let mss = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX - 60);
+    mss.min(settings.mss_max.unwrap_or(u16::MAX)).max(MSS_MIN)
+}
+
+/// A length of time in milliseconds, rounded up so that what is not zero stays so.
+pub(crate) fn millis(duration: core::time::Duration) -> u32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+/// Whole seconds since the start. They wrap after 136 years.
+#[expect(clippy::cast_possible_truncation, reason = "only differences are used")]
+pub(crate) const fn seconds(now: Instant) -> u32 {
+    (now.as_millis() / 1_000) as u32
+}

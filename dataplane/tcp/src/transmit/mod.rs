@@ -1,0 +1,141 @@
+//! What a TCB wants to transmit, one segment at a time: the second half of RFC 9293 3.8.
+//!
+//! The steps of RFC 9293 3.10 leave a TCB with debts and with text; [`Tcb::poll_transmit`] turns
+//! them into segments after the whole burst was processed (MUST-58, MUST-59). `plan` decides what
+//! comes next without changing anything, `emit` writes it, and here is noted what then has been
+//! sent. Headers of IP and below are the caller's.
+
+use tidegate_wire::Instant;
+
+use crate::Context;
+use crate::ranges::Range;
+use crate::state::State;
+use crate::tcb::{Flags, Owes, Tcb};
+use crate::timers::{NEVER, Timer};
+
+mod emit;
+mod plan;
+mod window;
+
+pub use emit::TxChecksumMode;
+pub(crate) use emit::finish_checksum;
+use plan::{Piece, Plan, Why};
+
+impl Tcb {
+    /// Whether [`poll_transmit`](Self::poll_transmit) would write a segment.
+    #[must_use]
+    pub fn wants_transmit(&self, cx: &Context<'_>) -> bool {
+        self.plan(cx).is_some()
+    }
+
+    /// Writes the next segment (header, options, text, checksum) to the start of `out` and says how
+    /// long it is. To be called until it answers `None`: nothing more to send for now, or `out` is
+    /// too short for a segment of the path's size; then nothing has changed.
+    ///
+    /// All that is sent carries the newest ACK and window.
+    pub fn poll_transmit(
+        &mut self,
+        out: &mut [u8],
+        checksum: TxChecksumMode,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        self.check_idle_restart(cx);
+        let Some(plan) = self.plan(cx) else {
+            let is_limited = self.is_held_by_cwnd(cx);
+            self.flags.set(Flags::CWND_LIMITED, is_limited);
+            self.settle_timers(cx);
+            return None;
+        };
+        let len = self.emit(&plan, out, checksum, cx)?;
+        self.on_sent(&plan, cx);
+        self.settle_timers(cx);
+        Some(len)
+    }
+
+    /// RFC 5681 4.1: after silence longer than the RTO the window is the initial one at most.
+    fn check_idle_restart(&mut self, cx: &Context<'_>) {
+        let is_starting =
+            self.state.can_transmit_text() && self.flight_size() == 0 && self.unsent() > 0;
+        if is_starting && cx.now.saturating_since(self.snd.sent_at) > self.rtt.rto() {
+            let segments = u32::from(cx.settings.initial_window);
+            self.congestion.on_idle_restart(self.smss(), segments);
+        }
+    }
+
+    /// Notes what has just been sent.
+    fn on_sent(&mut self, plan: &Plan, cx: &Context<'_>) {
+        match plan {
+            Plan::Reset => {
+                self.owes.remove(Owes::RESET);
+                return;
+            }
+            Plan::Refusal => {
+                self.owes.remove(Owes::REFUSAL);
+                return;
+            }
+            Plan::Syn => self.on_syn_sent(cx.now),
+            Plan::Text(piece) => self.on_piece_sent(piece, cx.now),
+            Plan::Keepalive => self.owes.remove(Owes::KEEPALIVE),
+            Plan::Ack => self.rcv.dup_acks_owed = self.rcv.dup_acks_owed.saturating_sub(1),
+        }
+        if self.state != State::SynSent {
+            self.owes.remove(Owes::ACK);
+            self.timers.disarm(Timer::DelayedAck);
+            self.rcv.ack_sent = self.rcv.nxt;
+        }
+    }
+
+    fn on_syn_sent(&mut self, now: Instant) {
+        self.owes.remove(Owes::SYN);
+        if self.snd.nxt == self.snd.iss {
+            self.snd.nxt = self.snd.iss + 1;
+            self.snd.timed = self.snd.nxt;
+            self.snd.timed_at = now;
+        } else {
+            // RFC 6298 3, Karn's rule. The SYN-ACK of a simultaneous open was not lost before.
+            self.snd.timed_at = NEVER;
+            let is_simultaneous = self.state == State::SynReceived && !self.has(Flags::PASSIVE);
+            if self.retries > 0 || !is_simultaneous {
+                self.flags.insert(Flags::SYN_RETRIED);
+                self.retransmits = self.retransmits.saturating_add(1);
+            }
+        }
+        self.snd.sent_at = now;
+        self.timers.arm(Timer::Retransmit, now + self.rtt.rto());
+    }
+
+    fn on_piece_sent(&mut self, piece: &Piece, now: Instant) {
+        let range = Range {
+            left: piece.seq,
+            right: piece.end(),
+        };
+        self.snd.sent_at = now;
+        match piece.why {
+            Why::New => {}
+            Why::Probe => self.on_probe_sent(),
+            Why::Again { is_rescue } => self.recovery.on_sent_again(range, is_rescue),
+        }
+        let is_news = range.right.after(self.snd.nxt);
+        if is_news {
+            self.snd.nxt = range.right;
+            if piece.is_small {
+                self.snd.small = range.right;
+            }
+            if self.snd.timed_at == NEVER && piece.why == Why::New {
+                self.snd.timed = range.right;
+                self.snd.timed_at = now;
+            }
+        } else {
+            self.retransmits = self.retransmits.saturating_add(1);
+            // RFC 6298 3, Karn's rule.
+            if self.snd.timed.after(range.left) {
+                self.snd.timed_at = NEVER;
+            }
+        }
+        // RFC 6298 5.1, and never earlier than RTO after the oldest segment went out last.
+        if piece.seq == self.snd.una || !self.timers.is_armed(Timer::Retransmit) {
+            self.restart_retransmit_timer(now);
+        }
+        self.start_user_timer(now);
+    }
+}
