@@ -39,13 +39,13 @@ impl Error {
     }
 
     /// The same error, saying on which interface.
-    pub(crate) fn on_interface(mut self, interface: &str) -> Self {
+    pub(crate) fn of_interface(mut self, interface: &str) -> Self {
         self.interface = Some(interface.into());
         self
     }
 
     /// The same error, saying on which queue.
-    pub(crate) fn on_queue(mut self, queue: u32) -> Self {
+    pub(crate) fn of_queue(mut self, queue: u32) -> Self {
         self.queue = Some(queue);
         self
     }
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn display_names_everything_and_ends_with_the_advice() {
         let error = Error::new("bind", libc::EBUSY, "close the other socket")
-            .on_interface("veth7")
-            .on_queue(3);
+            .of_interface("veth7")
+            .of_queue(3);
         assert_eq!(
             error.to_string(),
             "veth7: queue 3: bind: Device or resource busy (os error 16): close the other socket"

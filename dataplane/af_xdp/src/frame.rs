@@ -5,7 +5,7 @@
 //! address and cannot reach them. That is what makes packet memory safe to use from safe code.
 //!
 //! ```text
-//!  chunk                                                               chunk + frame_size
+//!  slot                                                                slot + frame_size
 //!  |<------ HEADROOM 256 ------>|<---- len ---->|                              |
 //!  |        (metadata, 24 bytes)| bytes()       |                              |
 //!  |<---------- start --------->|<----------------- capacity ----------------->|
@@ -22,7 +22,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::slice;
 
-/// Where the data of a fresh frame begins in its chunk, in bytes.
+/// Where the data of a fresh frame begins in its slot, in bytes.
 ///
 /// It is what the kernel leaves free in front of every received frame (`XDP_PACKET_HEADROOM` in
 /// linux/bpf.h, 6.18), so frames look the same whether they were received or are to be sent.
@@ -53,12 +53,12 @@ pub struct TxChecksum {
 #[must_use = "a frame that is dropped is lost to its UMEM; give it back"]
 pub struct Frame {
     /// First byte of the slot.
-    chunk: NonNull<u8>,
+    slot: NonNull<u8>,
     /// Which slot of the UMEM.
     index: u32,
     /// Size of the slot in bytes.
-    chunk_size: u16,
-    /// Where the data begins, in bytes from `chunk`.
+    slot_size: u16,
+    /// Where the data begins, in bytes from `slot`.
     start: u16,
     /// Bytes of data.
     len: u16,
@@ -70,24 +70,24 @@ pub struct Frame {
 unsafe impl Send for Frame {}
 
 impl Frame {
-    /// A token for the slot `index` that begins at `chunk`, with `len` bytes from `start` on.
+    /// A token for the slot `index` that begins at `slot`, with `len` bytes from `start` on.
     ///
     /// # Safety
     ///
-    /// `chunk_size` bytes from `chunk` on are readable, writable and initialised, and stay so as
+    /// `slot_size` bytes from `slot` on are readable, writable and initialised, and stay so as
     /// long as the token exists; no other token for them exists; nobody else writes them.
     pub(crate) unsafe fn new(
-        chunk: NonNull<u8>,
+        slot: NonNull<u8>,
         index: u32,
-        chunk_size: u16,
+        slot_size: u16,
         start: u16,
         len: u16,
     ) -> Self {
-        debug_assert!(u32::from(start) + u32::from(len) <= u32::from(chunk_size));
+        debug_assert!(u32::from(start) + u32::from(len) <= u32::from(slot_size));
         Self {
-            chunk,
+            slot,
             index,
-            chunk_size,
+            slot_size,
             start,
             len,
             tx_checksum: None,
@@ -97,7 +97,7 @@ impl Frame {
     /// The bytes of the frame, from the first byte of its link-layer header.
     pub fn bytes(&self) -> &[u8] {
         let data = self.at(self.start);
-        // SAFETY: `start + len` is at most `chunk_size` (kept by every method), those bytes are
+        // SAFETY: `start + len` is at most `slot_size` (kept by every method), those bytes are
         // initialised, and only this token can reach them.
         unsafe { slice::from_raw_parts(data.as_ptr(), usize::from(self.len)) }
     }
@@ -121,7 +121,7 @@ impl Frame {
 
     /// How long the frame can become, in bytes: from where its data begins to the end of its slot.
     pub fn capacity(&self) -> usize {
-        usize::from(self.chunk_size - self.start)
+        usize::from(self.slot_size - self.start)
     }
 
     /// Sets the length to `len` bytes and keeps the beginning. Bytes that come in hold whatever
@@ -219,8 +219,8 @@ impl Frame {
     }
 
     /// The first byte of the slot, by which a UMEM knows its own.
-    pub(crate) fn chunk(&self) -> NonNull<u8> {
-        self.chunk
+    pub(crate) fn slot(&self) -> NonNull<u8> {
+        self.slot
     }
 
     /// Which slot of the UMEM it is.
@@ -234,9 +234,9 @@ impl Frame {
     }
 
     fn at(&self, offset: u16) -> NonNull<u8> {
-        debug_assert!(offset <= self.chunk_size);
-        // SAFETY: `offset` is at most `chunk_size`, so the result is in the slot or one past it.
-        unsafe { self.chunk.add(usize::from(offset)) }
+        debug_assert!(offset <= self.slot_size);
+        // SAFETY: `offset` is at most `slot_size`, so the result is in the slot or one past it.
+        unsafe { self.slot.add(usize::from(offset)) }
     }
 }
 

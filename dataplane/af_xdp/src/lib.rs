@@ -154,3 +154,19 @@ pub use socket::{
     ZeroCopy,
 };
 pub use umem::{FrameCounts, ReclaimError, Umem, UmemConfig};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one core owns may be made on another.
+    #[test]
+    fn everything_can_be_sent_to_the_thread_that_uses_it() {
+        fn is_send<T: Send>() -> usize {
+            size_of::<T>()
+        }
+        assert!(is_send::<Umem>() > 0 && is_send::<Socket>() > 0 && is_send::<Program>() > 0);
+        // A frame is moved often; it should stay small.
+        assert_eq!(is_send::<Frame>(), 24);
+    }
+}

@@ -8,7 +8,7 @@
 //! other addresses, and for owned ones on a queue without a socket, go the kernel's way.
 //!
 //! System calls in order: bpf BPF_MAP_CREATE twice, if_nametoindex, bpf BPF_PROG_LOAD, bpf
-//! BPF_LINK_CREATE. It takes `CAP_BPF` and `CAP_NET_ADMIN`, which a user namespace cannot give.
+//! BPF_LINK_CREATE; at the end bpf BPF_LINK_DETACH. It takes `CAP_BPF` and `CAP_NET_ADMIN`, which a user namespace cannot give.
 
 mod assembler;
 mod code;
@@ -74,8 +74,8 @@ pub struct Program {
     interface: Box<str>,
     attachment: Attachment,
     native_refused: Option<Error>,
-    /// Kept for as long as the program is to be attached.
-    _link: OwnedFd,
+    /// The program is attached for as long as this is open.
+    link: OwnedFd,
 }
 
 impl Program {
@@ -87,7 +87,7 @@ impl Program {
     /// `EPERM` without the privileges; `EBUSY` or `EEXIST` if the interface has an XDP program;
     /// `EINVAL` or `EACCES` from the kernel's verifier, with its log; and what the driver says.
     pub fn attach(interface: &str, config: ProgramConfig) -> Result<Self, Error> {
-        let within = |error: Error| error.on_interface(interface);
+        let within = |error: Error| error.of_interface(interface);
         let maps = Maps::new(config.addresses, config.queues).map_err(within)?;
         let index = interface_index(interface).map_err(within)?;
         let program = load(&code::build(&maps, Action::Pass)).map_err(within)?;
@@ -108,7 +108,7 @@ impl Program {
             interface: interface.into(),
             attachment,
             native_refused,
-            _link: link,
+            link,
         })
     }
 
@@ -131,7 +131,7 @@ impl Program {
         let fd = socket.as_fd().as_raw_fd();
         self.maps
             .serve(socket.queue(), fd)
-            .map_err(|error| error.on_interface(&self.interface).on_queue(socket.queue()))
+            .map_err(|error| error.of_interface(&self.interface).of_queue(socket.queue()))
     }
 
     /// Redirects what is for `address` from now on: IP, and the ARP or neighbour discovery that
@@ -143,7 +143,7 @@ impl Program {
     pub fn own(&self, address: IpAddr) -> Result<(), Error> {
         self.maps
             .own(address)
-            .map_err(|error| error.on_interface(&self.interface))
+            .map_err(|error| error.of_interface(&self.interface))
     }
 
     /// Leaves what is for `address` to the kernel from now on.
@@ -154,7 +154,7 @@ impl Program {
     pub fn disown(&self, address: IpAddr) -> Result<(), Error> {
         self.maps
             .disown(address)
-            .map_err(|error| error.on_interface(&self.interface))
+            .map_err(|error| error.of_interface(&self.interface))
     }
 
     /// Where it runs.
@@ -170,6 +170,15 @@ impl Program {
     /// The interface it is attached to.
     pub fn interface(&self) -> &str {
         &self.interface
+    }
+}
+
+impl Drop for Program {
+    /// Detaches the program now. To close the link alone would do it too, but late if a child
+    /// process has just been forked and not yet got rid of its copy of the descriptor.
+    fn drop(&mut self) {
+        // It fails only if the interface has gone, and the program with it.
+        let _ = bpf::detach(self.link.as_fd());
     }
 }
 

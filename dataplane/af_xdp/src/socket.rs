@@ -270,8 +270,8 @@ impl Socket {
                 errno,
                 "use Linux 5.9 or later",
             )
-            .on_interface(&self.interface)
-            .on_queue(self.queue)
+            .of_interface(&self.interface)
+            .of_queue(self.queue)
         })?;
         Ok(Statistics {
             rx_dropped: counted.rx_dropped,

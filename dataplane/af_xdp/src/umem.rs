@@ -186,7 +186,7 @@ impl Umem {
 
     /// Whether the frame is one of this UMEM.
     pub fn owns(&self, frame: &Frame) -> bool {
-        frame.index() < self.config.frames && self.chunk(frame.index()) == frame.chunk()
+        frame.index() < self.config.frames && self.slot(frame.index()) == frame.slot()
     }
 
     /// Turns a frame into the address of its data, in bytes from the beginning of the memory. The
@@ -276,7 +276,7 @@ impl Umem {
         assert!(self.owns(frame), "the frame belongs to another UMEM");
     }
 
-    fn chunk(&self, index: u32) -> NonNull<u8> {
+    fn slot(&self, index: u32) -> NonNull<u8> {
         debug_assert!(index < self.config.frames);
         let offset = index as usize * self.config.frame_size as usize;
         // SAFETY: `index` is below `frames`, so the offset lies in the mapping.
@@ -286,11 +286,11 @@ impl Umem {
     /// The token for a slot that has just become held.
     fn token(&self, index: u32, start: u16, len: u16) -> Frame {
         debug_assert_eq!(self.slots[index as usize], Slot::Held);
-        let chunk_size = u16::try_from(self.config.frame_size).expect("2048 or 4096");
+        let slot_size = u16::try_from(self.config.frame_size).expect("2048 or 4096");
         // SAFETY: the slot lies in the mapping, which outlives held frames (see `drop`); it was
         // free or lent until now and is held from now on, so this is the only token for it, and
         // whoever it was lent to has returned it.
-        unsafe { Frame::new(self.chunk(index), index, chunk_size, start, len) }
+        unsafe { Frame::new(self.slot(index), index, slot_size, start, len) }
     }
 }
 

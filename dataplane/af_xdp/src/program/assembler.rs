@@ -131,9 +131,9 @@ pub(super) fn load_map<L>(to: Register, fd: i32) -> [Line<L>; 2] {
     ]
 }
 
-/// `r0 = helper(r1, r2, r3, r4, r5)`
-pub(super) fn call<L>(helper: i32) -> Line<L> {
-    Line::Instruction(instruction(code::CALL, NONE, NONE, 0, helper))
+/// `r0 = function(r1, r2, r3, r4, r5)`
+pub(super) fn call<L>(function: i32) -> Line<L> {
+    Line::Instruction(instruction(code::CALL, NONE, NONE, 0, function))
 }
 
 /// `return r0`

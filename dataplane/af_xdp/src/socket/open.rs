@@ -44,7 +44,7 @@ pub(super) fn open(
     queue: u32,
     config: SocketConfig,
 ) -> Result<Socket, Error> {
-    let within = |error: Error| error.on_interface(interface).on_queue(queue);
+    let within = |error: Error| error.of_interface(interface).of_queue(queue);
     config.check().map_err(within)?;
     let index = sys::socket::interface_index(interface).map_err(within)?;
     let fd = sys::socket::create().map_err(within)?;

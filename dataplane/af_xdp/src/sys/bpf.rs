@@ -16,6 +16,7 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 #[cfg(test)]
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_DETACH: libc::c_int = 34;
 
 const BPF_PROG_TYPE_XDP: u32 = 6;
 /// The attach type of XDP programs (`enum bpf_attach_type`).
@@ -195,6 +196,13 @@ pub(crate) fn link(program: BorrowedFd<'_>, index: u32, mode: LinkMode) -> Resul
     };
     // SAFETY: the structure belongs to the command and holds no pointers.
     unsafe { bpf(BPF_LINK_CREATE, &mut attr) }.map(own)
+}
+
+/// Detaches what a link attaches, whoever else has a descriptor of the link.
+pub(crate) fn detach(link: BorrowedFd<'_>) -> Result<(), i32> {
+    let mut link_fd = fd_u32(link.as_raw_fd());
+    // SAFETY: the structure of the command is one descriptor and holds no pointers.
+    unsafe { bpf(BPF_LINK_DETACH, &mut link_fd) }.map(|_| ())
 }
 
 /// Runs a program once on a frame, in the kernel but without an interface, and gives its verdict.
