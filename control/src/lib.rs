@@ -9,4 +9,5 @@ pub mod admin;
 pub mod cli;
 pub mod demo;
 pub mod show;
+pub mod testbed;
 pub mod topology;

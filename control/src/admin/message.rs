@@ -167,14 +167,16 @@ pub struct Listener {
 pub struct Counters {
     /// Connections there are now, by the name of their state; states without any are in it as 0.
     pub flows: BTreeMap<String, u64>,
-    /// What happened how often.
+    /// What happened how often, and how much memory is free.
     pub counters: BTreeMap<String, u64>,
-    /// What was dropped and why, by name.
+    /// What was received and dropped, and why, by name.
     pub discards: BTreeMap<String, Discarded>,
-    /// Each port's own counters, by interface.
+    /// What was to be sent and was dropped, and why, by name.
+    pub tx_discards: BTreeMap<String, Discarded>,
+    /// Each port's own figures, by interface.
     pub ports: BTreeMap<String, PortCounters>,
-    /// Connections given to each backend, by `pool/backend`.
-    pub backends: BTreeMap<String, u64>,
+    /// Each proxy's backends, by `listener/pool/backend`.
+    pub backends: BTreeMap<String, BackendCounters>,
 }
 
 /// One reason for which frames, datagrams or segments are dropped.
@@ -182,7 +184,7 @@ pub struct Counters {
 pub struct Discarded {
     /// How many.
     pub count: u64,
-    /// How serious one is, for example `attack`.
+    /// `info`, `warning` (a peer broke a rule) or `error` (Tidegate lacked something).
     pub severity: String,
     /// What it means.
     pub sentence: String,
@@ -191,27 +193,26 @@ pub struct Discarded {
 /// What went through a port.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortCounters {
-    /// Frames received.
-    pub rx_frames: u64,
-    /// Their bytes.
-    pub rx_bytes: u64,
-    /// Frames sent.
-    pub tx_frames: u64,
-    /// Their bytes.
-    pub tx_bytes: u64,
+    /// Frames and bytes in each direction, and where the port's frames are now.
+    #[serde(flatten)]
+    pub counts: BTreeMap<String, u64>,
     /// Frames the port itself dropped, by name of the reason.
     pub drops: BTreeMap<String, u64>,
 }
 
-impl Counters {
-    /// Discards of all names together.
-    #[must_use]
-    pub fn discards_total(&self) -> u64 {
-        self.discards
-            .values()
-            .map(|discarded| discarded.count)
-            .sum()
-    }
+/// What a backend was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendCounters {
+    /// Connections opened to it, those still being opened included.
+    pub opened: u64,
+    /// Of these, how many it refused or did not accept in time.
+    pub failed: u64,
+    /// Connections that are open or being opened now.
+    pub active: u64,
+    /// Bytes of text sent to it.
+    pub text_to: u64,
+    /// Bytes of text received from it.
+    pub text_from: u64,
 }
 
 #[cfg(test)]

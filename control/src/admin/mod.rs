@@ -25,7 +25,7 @@
 //! Pages: a flow that opens or ends between two pages may be missing or seen once too often; no
 //! page stops the worker for longer than it takes to copy `max` flows.
 //!
-//! Who may connect is a matter of the socket's permissions (`[admin] mode`, by default 0600).
+//! Who may connect is a matter of the socket's permissions (`[admin] mode`, by default 0660).
 
 mod client;
 mod message;
@@ -33,7 +33,7 @@ mod server;
 
 pub use client::{Client, DEFAULT_SOCKET};
 pub use message::{
-    Answer, Counters, Discarded, Flow, FlowPage, Listener, Phase, PortCounters, PortStatus,
-    Request, Status, Timer,
+    Answer, BackendCounters, Counters, Discarded, Flow, FlowPage, Listener, Phase, PortCounters,
+    PortStatus, Request, Status, Timer,
 };
 pub use server::Server;

@@ -79,10 +79,8 @@ fn states(counters: &Counters) -> String {
 
 /// `no discards`, or each name with its number.
 pub(super) fn discards(counters: &Counters) -> String {
-    let present = counters
-        .discards
-        .iter()
-        .filter(|(_, discarded)| discarded.count > 0);
+    let all = counters.discards.iter().chain(&counters.tx_discards);
+    let present = all.filter(|(_, discarded)| discarded.count > 0);
     let list: Vec<String> = present
         .map(|(name, discarded)| format!("{name} {}", discarded.count))
         .collect();

@@ -1,17 +1,16 @@
 //! The demo's stage: the network, the backends, Tidegate, and a folder for its files.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Stdio, id};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::id;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::PREFIX;
-use crate::admin::{Client, Counters, Status};
-use crate::topology::{Ended, Namespace, Plan, Process, Side, Three, remove_leftovers};
+use crate::admin::{Counters, Status};
+use crate::topology::{Folder, Namespace, Plan, Process, Service, Side, Three, remove_leftovers};
 
 /// Names of the backends. Backend `n` has the addresses number `n` of [`Side::BACK`].
 pub(super) const BACKENDS: [&str; 2] = ["a", "b"];
@@ -19,8 +18,8 @@ pub(super) const BACKENDS: [&str; 2] = ["a", "b"];
 /// The TCP port of the service and of the backends.
 const HTTP: u16 = 80;
 
-/// How long a part of the stage may take to be ready. It takes milliseconds; on a machine that is
-/// so busy that this is not enough, there is nothing to show.
+/// How long a backend may take to listen. It takes milliseconds; on a machine that is so busy that
+/// this is not enough, there is nothing to show.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long Tidegate may take to end after SIGTERM, its `shutdown_timeout` of one second included.
@@ -29,8 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// Everything the demo has set up. Dropping it removes everything, in the order of the fields.
 #[derive(Debug)]
 pub(super) struct Stage {
-    admin: Client,
-    tidegate: Process,
+    tidegate: Service,
     backends: Vec<Process>,
     folder: Folder,
     three: Three,
@@ -52,10 +50,7 @@ impl Stage {
             println!("Removed {name}, which an earlier demo has left.");
         }
         for maker in leftovers.makers {
-            drop(Folder {
-                path: folder_of(maker),
-                keep: false,
-            });
+            Folder::remove_leftover(&folder_name(maker));
         }
         let three = Three::create(&Plan::new(PREFIX)).context("the demo's network")?;
         println!(
@@ -64,13 +59,18 @@ impl Stage {
             three.tidegate.name(),
             three.backends.name()
         );
-        let folder = Folder::create()?;
-        let backends = start_backends(&three.backends, &folder)?;
-        let mut tidegate = start_tidegate(&three.tidegate, &folder, rootless)?;
-        let (admin, status) = wait_for_admin(&mut tidegate, &folder)?;
-        show(&status);
+        let folder = Folder::create(&folder_name(id()))?;
+        let program = this_program()?;
+        let backends = start_backends(&program, &three.backends, &folder)?;
+        let driver = if rootless { "af_packet" } else { "auto" };
+        let text = configuration(driver, &folder.socket());
+        println!("\nTidegate runs with this configuration:\n");
+        for line in text.lines() {
+            println!("    {line}");
+        }
+        let tidegate = Service::start(&program, &three.tidegate, &folder, &text)?;
+        show(tidegate.status());
         Ok(Self {
-            admin,
             tidegate,
             backends,
             folder,
@@ -86,46 +86,35 @@ impl Stage {
 
     /// Asks Tidegate.
     pub(super) fn counters(&mut self) -> Result<Counters> {
-        self.admin.counters()
+        self.tidegate.admin().counters()
     }
 
     /// Fails when Tidegate or a backend has ended.
     pub(super) fn check_alive(&mut self) -> Result<()> {
-        for process in self.backends.iter_mut().chain([&mut self.tidegate]) {
-            if let Some(status) = process.ended()? {
-                let said = self.folder.last_lines(process.name());
-                bail!(
-                    "{} has ended before it was told to ({status}):\n{said}",
-                    process.name()
-                );
+        self.tidegate.check_alive(&self.folder)?;
+        for backend in &mut self.backends {
+            if let Some(status) = backend.ended()? {
+                let said = self.folder.last_lines(backend.name());
+                bail!("{} has ended ({status}):\n{said}", backend.name());
             }
         }
         Ok(())
     }
 
     /// Lets Tidegate end in order, then removes everything.
-    pub(super) fn strike(mut self) -> Result<()> {
-        match self.tidegate.terminate(FAREWELL)? {
-            Ended::InTime(status) if status.success() => Ok(()),
-            Ended::InTime(status) => {
-                let said = self.folder.last_lines(self.tidegate.name());
-                bail!("Tidegate did not end in order ({status}):\n{said}")
-            }
-            Ended::Killed => bail!(
-                "Tidegate did not end within {} s of SIGTERM",
-                FAREWELL.as_secs()
-            ),
-        }
+    pub(super) fn strike(self) -> Result<()> {
+        self.tidegate.terminate(FAREWELL, &self.folder)
     }
 
     /// Leaves everything in place and says how to use and how to remove it.
     pub(super) fn keep(mut self) {
         let client = self.three.client.name();
+        let tidegate = self.tidegate.process();
         // In a user namespace only somebody who enters it sees the namespaces.
         let prefix = if self.rootless {
             format!(
                 "nsenter --preserve-credentials -U -m -t {} ",
-                self.tidegate.pid()
+                tidegate.pid()
             )
         } else {
             String::new()
@@ -136,7 +125,7 @@ impl Stage {
         }
         println!("  tidegate ss --socket {}", self.folder.socket().display());
         if self.rootless {
-            let mut pids = vec![self.tidegate.pid().to_string()];
+            let mut pids = vec![tidegate.pid().to_string()];
             pids.extend(
                 self.backends
                     .iter()
@@ -149,24 +138,23 @@ impl Stage {
         } else {
             println!("The next demo removes it.");
         }
-        self.tidegate.keep();
+        tidegate.keep();
         self.backends.iter_mut().for_each(Process::keep);
-        self.folder.keep = true;
+        self.folder.keep();
         self.three.keep();
     }
 }
 
-fn start_backends(namespace: &Namespace, folder: &Folder) -> Result<Vec<Process>> {
+fn start_backends(program: &str, namespace: &Namespace, folder: &Folder) -> Result<Vec<Process>> {
     let mut backends = Vec::new();
     for (name, (v4, v6)) in BACKENDS.iter().zip(Side::BACK.kernel) {
         let addresses = [
             SocketAddr::new((*v4).into(), HTTP),
             SocketAddr::new((*v6).into(), HTTP),
         ];
-        let mut command = namespace.command(&this_program()?);
-        command
-            .args(["demo-backend", name])
-            .args(addresses.map(|address| address.to_string()));
+        let mut command = namespace.command(program);
+        command.args(["demo-backend", name]);
+        command.args(addresses.map(|address| address.to_string()));
         let title = format!("backend-{name}");
         folder.collect_output(&title, &mut command)?;
         let mut backend = Process::start(&title, &mut command)?;
@@ -189,59 +177,31 @@ fn wait_for_backend(
     folder: &Folder,
 ) -> Result<()> {
     let end = Instant::now() + PATIENCE;
-    while namespace
-        .run(|| std::net::TcpStream::connect(address))
-        .is_err()
-    {
+    while namespace.run(|| TcpStream::connect(address)).is_err() {
         if backend.ended()?.is_some() || Instant::now() > end {
-            bail!(
-                "{} does not listen: {}",
-                backend.name(),
-                folder.last_lines(backend.name())
-            );
+            let said = folder.last_lines(backend.name());
+            bail!("{} does not listen: {said}", backend.name());
         }
         sleep(Duration::from_millis(10));
     }
     Ok(())
 }
 
-fn start_tidegate(namespace: &Namespace, folder: &Folder, rootless: bool) -> Result<Process> {
-    let file = folder.path.join("demo.toml");
-    let driver = if rootless { "af_packet" } else { "auto" };
-    let text = configuration(driver, &folder.socket());
-    fs::write(&file, &text).with_context(|| format!("{}", file.display()))?;
-    println!("\nTidegate runs with {}:\n", file.display());
-    for line in text.lines() {
-        println!("    {line}");
-    }
-    let mut command = namespace.command(&this_program()?);
-    command.arg("run").arg(&file);
-    folder.collect_output("tidegate", &mut command)?;
-    Process::start("tidegate", &mut command)
-}
-
 /// The configuration of the demo's load balancer.
 fn configuration(driver: &str, socket: &Path) -> String {
-    let (front, back) = (Side::FRONT, Side::BACK);
     let mut text = format!(
-        "# A veth peer leaves the checksum to hardware that is not there: only the pseudo-header's\n\
-         # sum is in it, which rx_checksum = \"partial\" accepts.\n\
-         [workers]\nshutdown_timeout = \"1s\"\n\n[admin]\nsocket = \"{}\"\n",
+        "[workers]\nshutdown_timeout = \"1s\"\n\n[admin]\nsocket = \"{}\"\n",
         socket.display()
     );
-    for side in [front, back] {
-        text += &format!(
-            "\n[[port]]\ninterface = \"{}\"\ndriver = \"{driver}\"\n\
-             addresses = [\"{}/24\", \"{}/64\"]\nrx_checksum = \"partial\"\n",
-            side.interface, side.tidegate.0, side.tidegate.1
-        );
+    for side in [Side::FRONT, Side::BACK] {
+        text += &format!("\n{}", side.port(driver));
     }
     for (family, service) in ["4", "6"].iter().zip(services()) {
         text += &format!(
             "\n[[listener]]\nname = \"web{family}\"\naddresses = [\"{service}\"]\n\
              service = \"proxy\"\npool = \"web{family}\"\n\n[[pool]]\nname = \"web{family}\"\n"
         );
-        for (name, (v4, v6)) in BACKENDS.iter().zip(back.kernel) {
+        for (name, (v4, v6)) in BACKENDS.iter().zip(Side::BACK.kernel) {
             let address = if service.is_ipv4() {
                 (*v4).into()
             } else {
@@ -252,27 +212,6 @@ fn configuration(driver: &str, socket: &Path) -> String {
         }
     }
     text
-}
-
-/// Waits until Tidegate answers questions, which it does when it is in service.
-fn wait_for_admin(tidegate: &mut Process, folder: &Folder) -> Result<(Client, Status)> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(mut client) = Client::connect(&folder.socket()) {
-            let status = client.status()?;
-            return Ok((client, status));
-        }
-        if let Some(status) = tidegate.ended()? {
-            bail!(
-                "Tidegate did not start ({status}):\n{}",
-                folder.last_lines("tidegate")
-            );
-        }
-        if Instant::now() > end {
-            bail!("Tidegate is not ready after {} s", PATIENCE.as_secs());
-        }
-        sleep(Duration::from_millis(10));
-    }
 }
 
 /// Which driver each port got, and why.
@@ -294,63 +233,30 @@ fn show(status: &Status) {
 /// This very program, for the processes of the demo.
 fn this_program() -> Result<String> {
     let program = std::env::current_exe().context("the path of this program")?;
-    program
-        .into_os_string()
-        .into_string()
-        .ok()
-        .context("the path of this program is not UTF-8")
+    let program = program.into_os_string().into_string().ok();
+    program.context("the path of this program is not UTF-8")
 }
 
 /// Where a demo with this pid keeps its files.
-fn folder_of(pid: u32) -> PathBuf {
-    std::env::temp_dir().join(format!("{PREFIX}-{pid}"))
+fn folder_name(pid: u32) -> String {
+    format!("{PREFIX}-{pid}")
 }
 
-/// The demo's folder. Dropping it removes it with all that is in it.
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    keep: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Folder {
-    fn create() -> Result<Self> {
-        let path = folder_of(id());
-        // Fails where the name is taken, so nobody can have put something in its place.
-        fs::create_dir(&path).with_context(|| format!("the folder {}", path.display()))?;
-        Ok(Self { path, keep: false })
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.path.join("admin.sock")
-    }
-
-    fn log(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.log"))
-    }
-
-    /// Sends what the command will print into a file of its own.
-    fn collect_output(&self, name: &str, command: &mut std::process::Command) -> Result<()> {
-        let path = self.log(name);
-        let file = fs::File::create(&path).with_context(|| format!("{}", path.display()))?;
-        let again = file.try_clone().context("a second handle of a log file")?;
-        command.stdin(Stdio::null()).stdout(file).stderr(again);
-        Ok(())
-    }
-
-    /// The end of what a process has printed.
-    fn last_lines(&self, name: &str) -> String {
-        let text = fs::read_to_string(self.log(name)).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.keep {
-            // What is not there any more need not be removed.
-            let _ = fs::remove_dir_all(&self.path);
-        }
+    #[test]
+    fn the_configuration_is_valid() {
+        let text = configuration("auto", Path::new("/tmp/admin.sock"));
+        let config = tidegate_config::Config::from_str("demo.toml", &text).unwrap();
+        assert_eq!(config.ports.len(), 2);
+        assert_eq!(config.listeners.len(), 2);
+        assert!(
+            config
+                .pools
+                .iter()
+                .all(|pool| pool.backends.len() == BACKENDS.len())
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! `tidegate stats`: counters, and what was dropped and why.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
 use super::table::{Align, lay_out};
-use crate::admin::{Client, Counters, PortCounters};
+use crate::admin::{BackendCounters, Client, Counters, Discarded};
 
 /// What to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,62 +33,58 @@ pub fn stats(options: &StatsOptions) -> Result<String> {
     Ok(text(&counters, options.all))
 }
 
-/// A heading and two columns for each kind of counter.
+/// A heading and a table for each kind of counter.
 fn text(counters: &Counters, all: bool) -> String {
-    let shown = |count: u64| all || count > 0;
     let mut text = String::new();
-    for (heading, table) in [
-        ("Connections by state", &counters.flows),
-        ("Counters", &counters.counters),
-    ] {
-        let rows = table.iter().filter(|(_, count)| shown(**count));
-        text += &section(
-            heading,
-            rows.map(|(name, count)| [count.to_string(), name.clone()]),
-        );
-    }
-    text += &section(
-        "Connections to backends",
-        counters
-            .backends
-            .iter()
-            .map(|(name, count)| [count.to_string(), name.clone()]),
-    );
+    text += &section("Connections by state", plain(&counters.flows, all));
+    text += &section("Counters", plain(&counters.counters, all));
+    text += &section("Backends", counters.backends.iter().map(backend_row));
     for (interface, port) in &counters.ports {
-        let rows = port_rows(port).filter(|(_, count)| shown(*count));
-        let rows = rows.map(|(name, count)| [count.to_string(), name]);
+        let rows = plain(&port.counts, all).chain(plain(&port.drops, all));
         text += &section(&format!("Port {interface}"), rows);
     }
-    let discards = counters
-        .discards
+    text += &section(
+        "Discards of what was received",
+        reasons(&counters.discards, all),
+    );
+    text + &section(
+        "Discards of what was to be sent",
+        reasons(&counters.tx_discards, all),
+    )
+}
+
+/// Numbers with their names.
+fn plain(table: &BTreeMap<String, u64>, all: bool) -> impl Iterator<Item = [String; 2]> {
+    let shown = table.iter().filter(move |(_, count)| all || **count > 0);
+    shown.map(|(name, count)| [count.to_string(), name.clone()])
+}
+
+/// Numbers with their names and what they mean.
+fn reasons(table: &BTreeMap<String, Discarded>, all: bool) -> impl Iterator<Item = [String; 3]> {
+    let shown = table
         .iter()
-        .filter(|(_, discarded)| shown(discarded.count));
-    let rows = discards.map(|(name, discarded)| {
+        .filter(move |(_, discarded)| all || discarded.count > 0);
+    shown.map(|(name, discarded)| {
         let (severity, sentence) = (&discarded.severity, &discarded.sentence);
         [
             discarded.count.to_string(),
             name.clone(),
             format!("[{severity}] {sentence}"),
         ]
-    });
-    text + &section("Discards", rows)
+    })
 }
 
-fn port_rows(port: &PortCounters) -> impl Iterator<Item = (String, u64)> + '_ {
-    let totals = [
-        ("rx_frames", port.rx_frames),
-        ("rx_bytes", port.rx_bytes),
-        ("tx_frames", port.tx_frames),
-        ("tx_bytes", port.tx_bytes),
-    ];
-    let totals = totals
-        .into_iter()
-        .map(|(name, count)| (name.to_owned(), count));
-    totals.chain(
-        port.drops
-            .iter()
-            .map(|(name, count)| (name.clone(), *count)),
-    )
+fn backend_row((name, backend): (&String, &BackendCounters)) -> [String; 3] {
+    let BackendCounters {
+        opened,
+        failed,
+        active,
+        text_to,
+        text_from,
+    } = backend;
+    let figures =
+        format!("{failed} failed, {active} active, bytes: {text_to} to, {text_from} from");
+    [opened.to_string(), name.clone(), figures]
 }
 
 /// A heading with its rows below; `none` where there are none.
@@ -107,30 +104,37 @@ fn section<const N: usize>(heading: &str, rows: impl Iterator<Item = [String; N]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::Discarded;
+    use crate::admin::PortCounters;
+
+    fn discarded(count: u64) -> Discarded {
+        Discarded {
+            count,
+            severity: "warning".to_owned(),
+            sentence: "The checksum is wrong.".to_owned(),
+        }
+    }
 
     #[test]
     fn zeros_are_hidden_unless_asked_for() {
-        let discarded = |count| Discarded {
-            count,
-            severity: "damage".to_owned(),
-            sentence: "The checksum is wrong.".to_owned(),
+        let named = |name: &str, count| (name.to_owned(), count);
+        let backend = BackendCounters {
+            opened: 9,
+            failed: 1,
+            ..Default::default()
+        };
+        let port = PortCounters {
+            counts: [named("rx_frames", 7), named("tx_frames", 0)].into(),
+            drops: [named("rx_no_frame", 0)].into(),
         };
         let counters = Counters {
-            flows: [("ESTABLISHED".to_owned(), 2), ("LISTEN".to_owned(), 0)].into(),
+            flows: [named("ESTABLISHED", 2), named("LISTEN", 0)].into(),
             discards: [
                 ("bad_sum".to_owned(), discarded(12)),
                 ("cut".to_owned(), discarded(0)),
             ]
             .into(),
-            ports: [(
-                "eth1".to_owned(),
-                PortCounters {
-                    rx_frames: 7,
-                    ..Default::default()
-                },
-            )]
-            .into(),
+            ports: [("eth1".to_owned(), port)].into(),
+            backends: [("web/pool/a".to_owned(), backend)].into(),
             ..Counters::default()
         };
         let expected = "\
@@ -140,18 +144,23 @@ Connections by state
 Counters
   none
 
-Connections to backends
-  none
+Backends
+  9  web/pool/a  1 failed, 0 active, bytes: 0 to, 0 from
 
 Port eth1
   7  rx_frames
 
-Discards
-  12  bad_sum  [damage] The checksum is wrong.
+Discards of what was received
+  12  bad_sum  [warning] The checksum is wrong.
+
+Discards of what was to be sent
+  none
 
 ";
         assert_eq!(text(&counters, false), expected);
         let all = text(&counters, true);
-        assert!(all.contains("0  LISTEN") && all.contains("0  cut") && all.contains("0  tx_bytes"));
+        for zero in ["0  LISTEN", "0  cut", "0  tx_frames", "0  rx_no_frame"] {
+            assert!(all.contains(zero), "{all}");
+        }
     }
 }

@@ -8,14 +8,18 @@
 //! It does not touch the namespace the process was started in: no interface, no address and no
 //! route of the machine itself is made or changed.
 
+mod folder;
 mod ip;
 mod leftover;
 mod namespace;
 mod process;
+mod service;
 mod three;
 
+pub use folder::Folder;
 pub use ip::{ip, ip_output};
 pub use leftover::{Leftovers, remove_leftovers};
 pub use namespace::Namespace;
 pub use process::{Ended, Process};
+pub use service::Service;
 pub use three::{Plan, Side, Three};

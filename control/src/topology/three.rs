@@ -93,6 +93,19 @@ impl Side {
         ],
     };
 
+    /// A `[[port]]` of Tidegate's configuration for this side.
+    ///
+    /// A veth peer leaves checksums to hardware that is not there: what arrives carries only the
+    /// sum of the pseudo-header, hence `rx_checksum = "partial"`.
+    #[must_use]
+    pub fn port(&self, driver: &str) -> String {
+        let (interface, (v4, v6)) = (self.interface, self.tidegate);
+        format!(
+            "[[port]]\ninterface = \"{interface}\"\ndriver = \"{driver}\"\n\
+             addresses = [\"{v4}/24\", \"{v6}/64\"]\nrx_checksum = \"partial\"\n"
+        )
+    }
+
     /// Tidegate's addresses, IPv4 first.
     #[must_use]
     pub fn owned(&self) -> [IpAddr; 2] {
