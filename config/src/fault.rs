@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, fmt};
 
-use crate::source::{Excerpt, Source, Span};
+use crate::source::{Excerpt, Source, Span, harmless};
 
 /// One thing that is wrong: where, which key, what, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,22 +196,45 @@ impl<'a> Findings<'a> {
     }
 
     /// Notes that the text is not TOML at `span`.
-    pub(crate) fn add_syntax(&self, span: Span, what: String, help: String) {
-        self.push(Some(span), String::new(), what, help);
+    pub(crate) fn add_syntax(&self, span: Span, what: impl Into<String>, help: impl Into<String>) {
+        self.push(Some(span), String::new(), what.into(), help.into());
     }
 
     /// Notes a fault of `key` at `span`, unless the text is broken there and named already.
-    pub(crate) fn add(&self, span: Span, key: String, what: String, help: String) {
-        if !self.broken.iter().any(|broken| broken.touches(span)) {
-            self.push(Some(span), key, what, help);
+    pub(crate) fn add(
+        &self,
+        span: Span,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let Some(broken) = self.broken.iter().find(|broken| broken.touches(span)) else {
+            self.push(Some(span), key.into(), what.into(), help.into());
+            return;
+        };
+        // A word without quotes was read as if it had them. If the key takes no such word, quotes are not
+        // what is missing, and the key knows better what is.
+        let mut list = self.list.borrow_mut();
+        let named = list
+            .iter_mut()
+            .find(|fault| fault.span == Some(*broken) && span == *broken);
+        if let Some(named) = named.filter(|fault| fault.key.is_empty()) {
+            named.key = harmless(&key.into());
+            named.help = harmless(&help.into());
         }
     }
 
     /// Notes that something is not there, if that is certain. `span` is where it belongs; `None` where it
     /// may stand anywhere.
-    pub(crate) fn add_missing(&self, span: Option<Span>, key: String, what: String, help: String) {
+    pub(crate) fn add_missing(
+        &self,
+        span: Option<Span>,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         if self.is_whole() {
-            self.push(span, key, what, help);
+            self.push(span, key.into(), what.into(), help.into());
         }
     }
 
@@ -240,20 +263,21 @@ impl<'a> Findings<'a> {
     }
 
     fn push(&self, span: Option<Span>, key: String, what: String, help: String) {
+        let (key, what, help) = (harmless(&key), harmless(&what), harmless(&help));
         // `[tcp]` is read again for every listener and pool that builds on it: said once is enough.
         let said = |fault: &Fault| fault.span == span && fault.what == what;
         if self.list.borrow().iter().any(said) {
             return;
         }
         let excerpt = span.map(|span| self.source.excerpt(span));
-        let fault = Fault {
-            file: self.source.name.to_owned(),
+        let file = self.source.name.to_owned();
+        self.list.borrow_mut().push(Fault {
+            file,
             span,
             excerpt,
             key,
             what,
             help,
-        };
-        self.list.borrow_mut().push(fault);
+        });
     }
 }

@@ -48,8 +48,8 @@ impl Manual {
     }
 }
 
-/// The tables at a key of the manual: one, or each of an array.
-pub(crate) fn tables(node: &'static Node<'static>) -> Vec<&'static DeTable<'static>> {
+/// The tables at a key: one, or each of an array.
+pub(crate) fn tables<'a>(node: &'a Node<'a>) -> Vec<&'a DeTable<'a>> {
     match node.get_ref() {
         DeValue::Table(table) => vec![table],
         DeValue::Array(items) => items

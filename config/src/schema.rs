@@ -54,17 +54,20 @@ impl RawConfig {
             log: RawLog::read(&root.child("log")),
         };
         if !root.says("port") {
-            let what = "there is no [[port]]: Tidegate would have no way to the network".to_owned();
+            let what = "there is no [[port]]: Tidegate would have no way to the network";
             root.missing(
                 "port",
                 what,
-                "add [[port]] with `interface` and `addresses`".to_owned(),
+                "add [[port]] with `interface` and `addresses`",
             );
         }
         if !root.says("listener") {
-            let what = "there is no [[listener]]: Tidegate would serve nothing".to_owned();
-            let help = "add [[listener]] with `name`, `addresses` and `service`".to_owned();
-            root.missing("listener", what, help);
+            let what = "there is no [[listener]]: Tidegate would serve nothing";
+            root.missing(
+                "listener",
+                what,
+                "add [[listener]] with `name`, `addresses` and `service`",
+            );
         }
         root.finish();
         raw

@@ -5,17 +5,23 @@
 
 use std::cell::RefCell;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use crate::{
     fault::Findings,
     manual::{self, Manual},
     source::{Located, Span},
-    value::{Kind, Place, nearest, type_of},
+    value::{Kind, Node, Place, nearest, type_of},
 };
 
 /// What was read of a key: nothing if it is wrong, which is then among the faults.
 pub(crate) type Read<T> = Option<Located<T>>;
+
+/// The value of a key that is not the word for "none of these".
+pub(crate) fn chosen<T>(read: &Read<Option<T>>) -> Option<(&T, Span)> {
+    let read = read.as_ref()?;
+    Some((read.value.as_ref()?, read.span))
+}
 
 /// Names that other programs have for what is called otherwise here.
 const KNOWN_ELSEWHERE: [(&str, &str); 12] = [
@@ -119,75 +125,67 @@ impl<'a> Section<'a> {
     }
 
     /// The table `key` of this one.
-    pub(crate) fn child(&self, key: &'static str) -> Section<'a> {
+    pub(crate) fn child(&self, key: &'static str) -> Self {
         self.known.borrow_mut().push(key);
         let node = self.table.and_then(|table| table.get(key));
-        let table = node.and_then(|node| node.get_ref().as_table());
-        if let Some(node) = node.filter(|_| table.is_none()) {
-            let what = format!("{} stands where a table belongs", type_of(node.get_ref()));
-            let help = format!("write [{}] with one pair of brackets", self.full(key));
-            self.findings
-                .add(node.span().into(), self.full(key), what, help);
+        let mut table = None;
+        if let Some(node) = node {
+            table = manual::tables(node).first().copied();
+            if !node.get_ref().is_table() {
+                let help = format!("write [{}] with one pair of brackets", self.full(key));
+                self.refuse(node, "a table", key, help);
+            }
         }
-        Section {
-            path: self.full(key),
-            span: node.map(|node| node.span().into()).or(self.span),
-            table,
-            fallbacks: Vec::new(),
-            defaults: self.default_children(key),
-            known: RefCell::default(),
-            findings: self.findings,
-        }
+        let span = node.map(|node| node.span().into()).or(self.span);
+        self.section(key, table, span)
     }
 
     /// The tables `[[key]]` of this one.
-    pub(crate) fn children(&self, key: &'static str) -> Vec<Section<'a>> {
+    pub(crate) fn children(&self, key: &'static str) -> Vec<Self> {
         self.known.borrow_mut().push(key);
         let Some(node) = self.table.and_then(|table| table.get(key)) else {
             return Vec::new();
         };
-        let refuse = |span: Span, value: &DeValue<'_>| {
-            let what = format!("{} stands where a list of tables belongs", type_of(value));
-            let help = format!("write [[{}]] with two pairs of brackets", self.full(key));
-            self.findings.add(span, self.full(key), what, help);
+        let help = || format!("write [[{}]] with two pairs of brackets", self.full(key));
+        let section = |node: &'a Node<'a>| {
+            let table = node.get_ref().as_table();
+            self.section(key, table, Some(node.span().into()))
         };
         let Some(items) = node.get_ref().as_array() else {
-            refuse(node.span().into(), node.get_ref());
-            return Vec::new();
+            self.refuse(node, "a list of tables", key, help());
+            // What stands in it is read all the same, so that its mistakes are named as well.
+            return node
+                .get_ref()
+                .is_table()
+                .then(|| section(node))
+                .into_iter()
+                .collect();
         };
-        let child = |node: &'a crate::value::Node<'a>| {
-            let Some(table) = node.get_ref().as_table() else {
-                refuse(node.span().into(), node.get_ref());
-                return None;
-            };
-            Some(Section {
-                path: self.full(key),
-                span: Some(node.span().into()),
-                table: Some(table),
-                fallbacks: Vec::new(),
-                defaults: self.default_children(key),
-                known: RefCell::default(),
-                findings: self.findings,
-            })
-        };
-        items.iter().filter_map(child).collect()
+        for item in items.iter().filter(|item| !item.get_ref().is_table()) {
+            self.refuse(item, "a table", key, help());
+        }
+        items
+            .iter()
+            .filter(|item| item.get_ref().is_table())
+            .map(section)
+            .collect()
     }
 
     /// This section, with what it does not say answered by `other` before the defaults.
-    pub(crate) fn falling_back_to(mut self, other: &Section<'a>) -> Section<'a> {
+    pub(crate) fn falling_back_to(mut self, other: &Self) -> Self {
         self.fallbacks.extend(other.table);
         self.defaults.clone_from(&other.defaults);
         self
     }
 
     /// Says that something that belongs here is missing.
-    pub(crate) fn missing(&self, key: &str, what: String, help: String) {
+    pub(crate) fn missing(&self, key: &str, what: impl Into<String>, help: impl Into<String>) {
         self.findings
             .add_missing(self.span, self.full(key), what, help);
     }
 
     /// Says that `key`, which the file has here, does not belong here.
-    pub(crate) fn misplaced(&self, key: &str, what: String, help: String) {
+    pub(crate) fn misplaced(&self, key: &str, what: impl Into<String>, help: impl Into<String>) {
         if let Some((name, _)) = self.table.and_then(|table| table.get_key_value(key)) {
             self.findings
                 .add(name.span().into(), self.full(key), what, help);
@@ -210,6 +208,26 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A section below this one.
+    fn section(&self, key: &str, table: Option<&'a DeTable<'a>>, span: Option<Span>) -> Self {
+        Self {
+            path: self.full(key),
+            span,
+            table,
+            fallbacks: Vec::new(),
+            defaults: self.default_children(key),
+            known: RefCell::default(),
+            findings: self.findings,
+        }
+    }
+
+    /// Says that the value of `key` should be `wanted`.
+    fn refuse(&self, node: &Node<'_>, wanted: &str, key: &str, help: String) {
+        let what = format!("{} stands where {wanted} belongs", type_of(node.get_ref()));
+        self.findings
+            .add(node.span().into(), self.full(key), what, help);
+    }
+
     /// The path of `key` in this section.
     fn full(&self, key: &str) -> String {
         if self.path.is_empty() {
@@ -227,7 +245,7 @@ impl<'a> Section<'a> {
     /// The tables of this key in `default.toml`.
     fn default_children(&self, key: &str) -> Vec<&'static DeTable<'static>> {
         let nodes = self.defaults.iter().filter_map(|table| table.get(key));
-        nodes.flat_map(|node| manual::tables(node)).collect()
+        nodes.flat_map(manual::tables).collect()
     }
 
     /// Notes that `key` exists, and in tests what it accepts.

@@ -7,6 +7,9 @@ use std::ops::Range;
 /// a pasted body of kilobytes does not bury the message.
 const EXCERPT_CHARS_MAX: usize = 120;
 
+/// Characters of a message at most: it may quote a key or a value of any length.
+const MESSAGE_CHARS_MAX: usize = 400;
+
 /// Bytes `start..end` of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
@@ -120,6 +123,22 @@ fn floor_char_boundary(text: &str, offset: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// Text for a message as it may be shown: on one line, of a length that can be read.
+pub(crate) fn harmless(text: &str) -> String {
+    let show = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    let mut shown: String = text.chars().take(MESSAGE_CHARS_MAX).map(show).collect();
+    if text.chars().nth(MESSAGE_CHARS_MAX).is_some() {
+        shown.push_str(" ..");
+    }
+    shown
 }
 
 /// A character as it may be shown: control characters could move the cursor of a terminal.

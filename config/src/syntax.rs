@@ -48,7 +48,7 @@ impl Readable {
             readable.partial |= surrounding_value(root.get_ref(), span, &readable.text).is_none();
             // The parser can stumble twice over one place.
             if rest.last().is_none_or(|last| last.span != span) {
-                rest.push(describe(error.message(), span));
+                rest.push(describe(error.message(), span, source));
             }
         }
         readable.faults.extend(rest);
@@ -72,7 +72,7 @@ impl Readable {
                 }
                 Some(_) => None,
                 None if error.message() == "duplicate key" => None,
-                None => Some(describe(error.message(), span)),
+                None => Some(describe(error.message(), span, source)),
             }
         });
         let Some(fault) = found else { return false };
@@ -96,20 +96,31 @@ fn error_span(error: &Error, text: &str) -> Span {
 fn surrounding_value(table: &DeTable<'_>, span: Span, text: &str) -> Option<Span> {
     table.iter().find_map(|(_, value)| {
         let own = Span::from(value.span());
-        match value.get_ref() {
-            DeValue::Table(inner) if is_headed(value, text) => surrounding_value(inner, span, text),
-            DeValue::Array(items) if items.iter().any(|item| is_headed(item, text)) => items
-                .iter()
-                .filter_map(|item| item.get_ref().as_table())
-                .find_map(|table| surrounding_value(table, span, text)),
-            _ => own.touches(span).then_some(own),
+        let headed = headed_tables(value, text);
+        if headed.is_empty() {
+            return own.touches(span).then_some(own);
         }
+        headed
+            .into_iter()
+            .find_map(|table| surrounding_value(table, span, text))
     })
 }
 
-/// Whether a value is a table under a header of its own, or one made by a dotted key.
-fn is_headed(value: &Spanned<DeValue<'_>>, text: &str) -> bool {
-    value.get_ref().is_table() && text.as_bytes().get(value.span().start) != Some(&b'{')
+/// The tables under headers of their own, or made by dotted keys, that a value is; not inline ones.
+fn headed_tables<'a>(value: &'a Spanned<DeValue<'a>>, text: &str) -> Vec<&'a DeTable<'a>> {
+    let inline = |value: &Spanned<_>| text.as_bytes().get(value.span().start) == Some(&b'{');
+    if let Some(items) = value.get_ref().as_array() {
+        let headed = items.iter().filter(|item| !inline(item));
+        return headed
+            .filter_map(|item| item.get_ref().as_table())
+            .collect();
+    }
+    value
+        .get_ref()
+        .as_table()
+        .filter(|_| !inline(value))
+        .into_iter()
+        .collect()
 }
 
 /// Whether a value goes on to the end of the text because it was never closed.
@@ -144,10 +155,18 @@ fn unclosed(value: Span, source: &Source<'_>) -> SyntaxFault {
 }
 
 /// What the parser means, in the words of this crate.
-fn describe(message: &str, span: Span) -> SyntaxFault {
+fn describe(message: &str, span: Span, source: &Source<'_>) -> SyntaxFault {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    if what == "string values must be quoted" {
+        let text = source.slice(span);
+        let what = format!("`{text}` stands without quotes");
+        return SyntaxFault {
+            span,
+            what,
+            help: format!("write \"{text}\""),
+        };
+    }
     let help = match what {
-        "string values must be quoted" => "put the value in quotes: \"..\"".to_owned(),
         "duplicate key" => "keep one of the two; a table that may stand several times has \
                             two brackets, like [[listener]]"
             .to_owned(),

@@ -10,14 +10,15 @@ mod pool;
 mod port;
 mod tcp;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use crate::{
     fault::Findings,
     model::{Admin, Config, Log, Workers},
     schema::{RawAdmin, RawConfig, RawLog, RawWorkers},
-    section::Read,
-    source::{Located, Span},
+    section::{Read, chosen},
+    source::Span,
+    value::Items,
 };
 
 /// The typed configuration; `None` if anything is wrong, which then stands in `findings`.
@@ -60,7 +61,7 @@ fn workers(raw: RawWorkers, findings: &Findings<'_>) -> Option<Workers> {
     check_cores(&raw, findings);
     Some(Workers {
         count: raw.count?.value,
-        cores: raw.cores?.value.map(values),
+        cores: complete_if_any(raw.cores?.value)?,
         idle: raw.idle?.value,
         idle_spin: raw.idle_spin?.value,
         flows_max: raw.flows_max?.value,
@@ -69,36 +70,37 @@ fn workers(raw: RawWorkers, findings: &Findings<'_>) -> Option<Workers> {
     })
 }
 
+/// The list in place of which a word may stand; `None` if an item could not be read.
+fn complete_if_any<T>(list: Option<Items<T>>) -> Option<Option<Vec<T>>> {
+    match list {
+        Some(items) => items.complete().map(Some),
+        None => Some(None),
+    }
+}
+
 /// One core for each worker, and no core for two.
 fn check_cores(raw: &RawWorkers, findings: &Findings<'_>) {
-    let (
-        Some(Located {
-            value: Some(cores),
-            span,
-            ..
-        }),
-        Some(count),
-    ) = (&raw.cores, &raw.count)
-    else {
+    let (Some((cores, span)), Some(count)) = (chosen(&raw.cores), &raw.count) else {
         return;
     };
     let key = "workers.cores";
-    if cores.len() != usize::try_from(count.value).unwrap_or(usize::MAX) {
-        let what = format!("{} cores for {} worker", cores.len(), count.value);
-        let help = format!("expected {} core, or \"any\"", count.value);
-        findings.add(*span, key.to_owned(), what, help);
+    let given = cores.known.len() + cores.unread.len();
+    if given != usize::try_from(count.value).unwrap_or(usize::MAX) {
+        let what = format!("{given} cores for {} worker", count.value);
+        findings.add(
+            span,
+            key,
+            what,
+            format!("expected {} core, or \"any\"", count.value),
+        );
     }
-    check_unique(
-        cores.iter().map(|core| (core.value, core.span)),
-        findings,
-        |core| {
-            (
-                key.to_owned(),
-                format!("core {core} stands here twice"),
-                "name each core once".to_owned(),
-            )
-        },
-    );
+    let cores = cores.known.iter().map(|core| (core.value, core.span));
+    check_unique(key, cores, findings, |core| {
+        (
+            format!("core {core} stands here twice"),
+            "name each core once",
+        )
+    });
 }
 
 fn admin(raw: RawAdmin) -> Option<Admin> {
@@ -115,22 +117,18 @@ fn log(raw: &RawLog) -> Option<Log> {
     })
 }
 
-/// The values of a list without their places.
-fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
-    list.into_iter().map(|item| item.value).collect()
-}
-
-/// Notes every value that stood before. `describe` gives key, what and help for it; where the first
-/// one stands is added to the help.
-fn check_unique<T: std::hash::Hash + Eq>(
+/// Notes every value that stood before. `describe` gives what and help for it; where the first one
+/// stands is added to the help.
+fn check_unique<T: Hash + Eq>(
+    key: &str,
     values: impl IntoIterator<Item = (T, Span)>,
     findings: &Findings<'_>,
-    describe: impl Fn(&T) -> (String, String, String),
+    describe: impl Fn(&T) -> (String, &'static str),
 ) {
     let mut first: HashMap<T, Span> = HashMap::new();
     for (value, span) in values {
         if let Some(earlier) = first.get(&value) {
-            let (key, what, help) = describe(&value);
+            let (what, help) = describe(&value);
             let line = findings.source().line(earlier.start);
             findings.add(
                 span,
@@ -150,15 +148,9 @@ fn check_names<'n>(
     names: impl IntoIterator<Item = &'n Read<String>>,
     findings: &Findings<'_>,
 ) {
-    let names = names
-        .into_iter()
-        .flatten()
-        .map(|name| (name.value.as_str(), name.span));
-    check_unique(names, findings, |name| {
-        (
-            key.to_owned(),
-            format!("{name:?} is taken"),
-            "choose another name".to_owned(),
-        )
+    let names = names.into_iter().flatten();
+    let names = names.map(|name| (name.value.as_str(), name.span));
+    check_unique(key, names, findings, |name| {
+        (format!("{name:?} is taken"), "choose another name")
     });
 }

@@ -62,6 +62,28 @@ pub(crate) struct List<K> {
     pub(crate) expects: &'static str,
 }
 
+/// A list as far as it could be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Items<T> {
+    /// The items that could be read.
+    pub(crate) known: Vec<Located<T>>,
+    /// How the others are written. Their faults are noted.
+    pub(crate) unread: Vec<String>,
+}
+
+impl<T> Items<T> {
+    /// The values, if all of them could be read.
+    pub(crate) fn complete(self) -> Option<Vec<T>> {
+        let complete = self.unread.is_empty();
+        complete.then(|| self.known.into_iter().map(|item| item.value).collect())
+    }
+
+    /// Whether nothing stands in the list.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.unread.is_empty()
+    }
+}
+
 impl Place<'_> {
     /// Says that the value at `node` is wrong: `what`, with the kind's `expects` as help.
     pub(crate) fn refuse(&self, node: &Node<'_>, what: String, kind: &impl Kind) {
@@ -147,7 +169,9 @@ impl<K: Kind> Kind for OrWord<K> {
             },
         );
         for (span, what, help) in inner.into_parts() {
-            let help = match help.strip_prefix("expected ") {
+            // What is said of a part of the value is said already.
+            let whole = span == Span::from(node.span());
+            let help = match help.strip_prefix("expected ").filter(|_| whole) {
                 Some(expected) => format!("expected {:?} or {expected}", self.0),
                 None => help,
             };
@@ -158,31 +182,38 @@ impl<K: Kind> Kind for OrWord<K> {
 }
 
 impl<K: Kind> Kind for List<K> {
-    type Value = Vec<Located<K::Value>>;
+    type Value = Items<K::Value>;
 
     fn expects(&self) -> String {
         self.expects.to_owned()
     }
 
-    /// A list is read only if every item is: what is said of all items must not miss one.
+    /// An item that cannot be read does not hide what is to be said of the others.
     fn read(&self, node: &Node<'_>, place: &Place<'_>) -> Option<Self::Value> {
         let Some(items) = node.get_ref().as_array() else {
             place.refuse(node, self.describe(node), self);
             return None;
         };
-        // Every item is read before the first failure ends it, so that all of them are named.
-        let read: Vec<_> = items
-            .iter()
-            .map(|item| {
-                let value = self.of.read(item, place)?;
-                Some(Located {
+        let mut list = Items {
+            known: Vec::new(),
+            unread: Vec::new(),
+        };
+        for item in items {
+            let span = Span::from(item.span());
+            match self.of.read(item, place) {
+                Some(value) => list.known.push(Located {
                     value,
-                    span: item.span().into(),
+                    span,
                     said: true,
-                })
-            })
-            .collect();
-        read.into_iter().collect()
+                }),
+                None => {
+                    let written = place.findings.source().slice(span);
+                    list.unread
+                        .push(written.trim_matches(['"', '\'']).to_owned());
+                }
+            }
+        }
+        Some(list)
     }
 
     fn describe(&self, node: &Node<'_>) -> String {

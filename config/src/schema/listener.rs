@@ -4,9 +4,8 @@ use super::RawTcp;
 use crate::{
     model::ListenAddress,
     section::{Read, Section},
-    source::Located,
     value::{
-        Choice, Flag, List,
+        Choice, Flag, Items, List,
         address::LISTEN,
         number::Whole,
         text::{ANY_TEXT, FIELD_VALUE, NAME},
@@ -17,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct RawListener {
     pub(crate) name: Read<String>,
-    pub(crate) addresses: Read<Vec<Located<ListenAddress>>>,
+    pub(crate) addresses: Read<Items<ListenAddress>>,
     pub(crate) service: Read<ServiceKind>,
     /// The pool of a proxy; the outer `None` where there is no such key.
     pub(crate) pool: Option<Read<String>>,
@@ -87,24 +86,16 @@ impl RawListener {
             return;
         };
         if service == ServiceKind::Proxy && self.pool.is_none() {
-            let what = "`pool` is missing: a proxy needs backends".to_owned();
-            section.missing(
-                "pool",
-                what,
-                "write pool = \"..\" with the name of a [[pool]]".into(),
-            );
+            let help = "write pool = \"..\" with the name of a [[pool]]";
+            section.missing("pool", "`pool` is missing: a proxy needs backends", help);
         }
         if service != ServiceKind::Proxy {
-            let what = "only a proxy has a pool".to_owned();
-            section.misplaced(
-                "pool",
-                what,
-                "write service = \"proxy\", or leave it out".to_owned(),
-            );
+            let help = "write service = \"proxy\", or leave it out";
+            section.misplaced("pool", "only a proxy has a pool", help);
         }
         if service != ServiceKind::Respond {
-            let what = "only service = \"respond\" gives an answer of its own".to_owned();
-            let help = "write service = \"respond\", or leave the table out".to_owned();
+            let what = "only service = \"respond\" gives an answer of its own";
+            let help = "write service = \"respond\", or leave the table out";
             section.misplaced("respond", what, help);
         }
     }

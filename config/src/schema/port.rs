@@ -5,9 +5,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use crate::{
     model::{Cidr, Driver, RxChecksum, XdpMode, ZeroCopy},
     section::{Read, Section},
-    source::Located,
     value::{
-        Choice, Flag, List, OrWord,
+        Choice, Flag, Items, List, OrWord,
         address::{HOST, OWNED},
         number::{Period, PowerOfTwo, Share, Whole},
         text::{FILE, INTERFACE},
@@ -26,8 +25,8 @@ const MTU_MIN: u32 = 576;
 pub(crate) struct RawPort {
     pub(crate) interface: Read<String>,
     pub(crate) driver: Read<Driver>,
-    pub(crate) addresses: Read<Vec<Located<Cidr>>>,
-    pub(crate) gateways: Read<Vec<Located<IpAddr>>>,
+    pub(crate) addresses: Read<Items<Cidr>>,
+    pub(crate) gateways: Read<Items<IpAddr>>,
     pub(crate) mtu: Read<Option<u32>>,
     pub(crate) queues: Read<Option<u32>>,
     pub(crate) frames: Read<u32>,

@@ -5,9 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     model::{Idle, Level, LogFormat},
     section::{Read, Section},
-    source::Located,
     value::{
-        Choice, List, OrWord,
+        Choice, Items, List, OrWord,
         number::{Period, Size, Whole},
         text::{MODE, SOCKET},
     },
@@ -20,7 +19,7 @@ const CORE_MAX: usize = 8191;
 #[derive(Debug)]
 pub(crate) struct RawWorkers {
     pub(crate) count: Read<u32>,
-    pub(crate) cores: Read<Option<Vec<Located<usize>>>>,
+    pub(crate) cores: Read<Option<Items<usize>>>,
     pub(crate) idle: Read<Idle>,
     pub(crate) idle_spin: Read<Duration>,
     pub(crate) flows_max: Read<u32>,

@@ -19,9 +19,9 @@ fn read(text: &str) -> (Vec<(usize, String, String)>, Vec<String>) {
 fn list_keys(path: &str, table: &DeTable<'_>, keys: &mut Vec<String>) {
     for (key, value) in table {
         let path = format!("{path}{}", key.get_ref());
-        match value.get_ref() {
-            DeValue::Table(inner) => list_keys(&format!("{path}."), inner, keys),
-            _ => keys.push(path),
+        match value.get_ref().as_table() {
+            Some(inner) => list_keys(&format!("{path}."), inner, keys),
+            None => keys.push(path),
         }
     }
 }
@@ -47,8 +47,8 @@ fn unquoted_text_is_one_fault_and_loses_nothing() {
     let (faults, keys) = read("[a]\nx = eth0\ny = 1\n");
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].0, 2);
-    assert_eq!(faults[0].1, "not TOML: string values must be quoted");
-    assert_eq!(faults[0].2, "put the value in quotes: \"..\"");
+    assert_eq!(faults[0].1, "`eth0` stands without quotes");
+    assert_eq!(faults[0].2, "write \"eth0\"");
     assert_eq!(keys, ["a.x", "a.y"]);
 }
 
@@ -61,7 +61,7 @@ fn unclosed_list_is_one_fault_at_its_beginning() {
         found,
         [
             (2, "this list is not closed"),
-            (8, "not TOML: string values must be quoted")
+            (8, "`what` stands without quotes")
         ]
     );
     assert_eq!(keys, ["a.y", "b.w", "b.z"]);

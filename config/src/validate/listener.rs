@@ -5,7 +5,7 @@ use crate::{
     model::{ListenAddress, Listener, Respond, Service},
     schema::{RawListener, RawRespond, ServiceKind},
     source::{Located, Span},
-    validate::{check_names, network::Network, pool::PoolNames, tcp, values},
+    validate::{check_names, network::Network, pool::PoolNames, tcp},
 };
 
 /// Checks the listeners against each other and against what the ports own.
@@ -21,11 +21,11 @@ pub(super) fn check(listeners: &[RawListener], network: Option<&Network>, findin
             continue;
         };
         if addresses.value.is_empty() {
-            let what = "the listener has no address".to_owned();
-            let help = "expected at least one, like [\"*:80\"]".to_owned();
-            findings.add(addresses.span, "listener.addresses".to_owned(), what, help);
+            let help = "expected at least one, like [\"*:80\"]";
+            let what = "the listener has no address";
+            findings.add(addresses.span, "listener.addresses", what, help);
         }
-        for address in &addresses.value {
+        for address in &addresses.value.known {
             check_owned(address, network, findings);
             check_free(address, &taken, findings);
             taken.push((address.value, address.span));
@@ -50,7 +50,7 @@ pub(super) fn listener(
     };
     Some(Listener {
         name: raw.name?.value,
-        addresses: values(raw.addresses?.value),
+        addresses: raw.addresses?.value.complete()?,
         service,
         backlog: raw.backlog?.value,
         syn_backlog: raw.syn_backlog?.value,
@@ -76,11 +76,11 @@ fn check_owned(
     let (Some(address), Some(network)) = (listen.value.address, network) else {
         return;
     };
-    if !network.owns(address) {
+    if !network.may_own(address) {
         let what = format!("no port owns {address}");
         let owned = network.owned_list();
         let help = format!("add it to the `addresses` of a [[port]]; owned are {owned}");
-        findings.add(listen.span, "listener.addresses".to_owned(), what, help);
+        findings.add(listen.span, "listener.addresses", what, help);
     }
 }
 
@@ -102,6 +102,6 @@ fn check_free(
             false => format!("{} overlaps {other}", listen.value),
         };
         let help = format!("choose another port or address; the first is in line {line}");
-        findings.add(listen.span, "listener.addresses".to_owned(), what, help);
+        findings.add(listen.span, "listener.addresses", what, help);
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     fault::Findings,
     model::{Backend, Pool},
     schema::{RawBackend, RawListener, RawPool},
+    section::chosen,
     source::Located,
     validate::{check_names, check_unique, network::Network, tcp},
     value::nearest,
@@ -35,18 +36,13 @@ pub(super) fn check(pools: &[RawPool], network: Option<&Network>, findings: &Fin
             .backends
             .iter()
             .filter_map(|backend| backend.address.as_ref());
-        check_unique(
-            addresses.map(|at| (at.value, at.span)),
-            findings,
-            |address| {
-                let what = format!("{address} is in this pool already");
-                (
-                    "pool.backend.address".to_owned(),
-                    what,
-                    "name each backend once".to_owned(),
-                )
-            },
-        );
+        let addresses = addresses.map(|at| (at.value, at.span));
+        check_unique("pool.backend.address", addresses, findings, |address| {
+            (
+                format!("{address} is in this pool already"),
+                "name each backend once",
+            )
+        });
         let Some(network) = network else { continue };
         for address in pool
             .backends
@@ -92,7 +88,7 @@ pub(super) fn check_uses(
             ),
         };
         let what = format!("there is no pool {:?}", asked.value);
-        findings.add(asked.span, "listener.pool".to_owned(), what, help);
+        findings.add(asked.span, "listener.pool", what, help);
     }
     // A listener whose pool could not be read may be the one that uses it.
     let all_uses_known = listeners
@@ -108,7 +104,7 @@ pub(super) fn check_uses(
                 "write pool = {:?} in a [[listener]], or leave the pool out",
                 name.value
             );
-            findings.add(name.span, "pool.name".to_owned(), what, help);
+            findings.add(name.span, "pool.name", what, help);
         }
     }
     PoolNames(
@@ -153,30 +149,25 @@ fn check_reachable(address: &Located<SocketAddr>, network: &Network, findings: &
     let (what, help) = if network.owns(ip) {
         let what = format!("{ip} is an address of Tidegate itself");
         (what, "expected the address of a server".to_owned())
-    } else if !network.has_family(ip) {
+    } else if !network.may_have_family(ip) {
         let what = format!("no port has an {family} address to reach {ip} from");
         (
             what,
             format!("add an {family} address to the `addresses` of a [[port]]"),
         )
-    } else if !network.reaches(ip) {
+    } else if !network.may_reach(ip) {
         let what = format!("no port reaches {ip}");
         let help = "expected an address in the network of a port; else give a port `gateways`";
         (what, help.to_owned())
     } else {
         return;
     };
-    findings.add(address.span, "pool.backend.address".to_owned(), what, help);
+    findings.add(address.span, "pool.backend.address", what, help);
 }
 
 /// The source of connections to backends is ours, and of the family of every backend.
 fn check_source(pool: &RawPool, network: &Network, findings: &Findings<'_>) {
-    let Some(Located {
-        value: Some(source),
-        span,
-        ..
-    }) = &pool.source
-    else {
+    let Some((source, span)) = chosen(&pool.source) else {
         return;
     };
     let mut backends = pool
@@ -184,7 +175,7 @@ fn check_source(pool: &RawPool, network: &Network, findings: &Findings<'_>) {
         .iter()
         .filter_map(|backend| backend.address.as_ref());
     let stranger = backends.find(|backend| backend.value.is_ipv4() != source.is_ipv4());
-    let (what, help) = if !network.owns(*source) {
+    let (what, help) = if !network.may_own(*source) {
         let owned = network.owned_list();
         (
             format!("no port owns {source}"),
@@ -199,5 +190,5 @@ fn check_source(pool: &RawPool, network: &Network, findings: &Findings<'_>) {
     } else {
         return;
     };
-    findings.add(*span, "pool.source".to_owned(), what, help);
+    findings.add(span, "pool.source", what, help);
 }

@@ -4,9 +4,7 @@ use crate::{
     fault::Findings,
     model::{Driver, Port, PortFault, XdpMode, ZeroCopy},
     schema::{RawPort, RawPortFault},
-    section::Read,
-    source::Located,
-    validate::values,
+    section::{Read, chosen},
 };
 
 /// RFC 8200 5: every link of IPv6 carries datagrams of this many bytes.
@@ -24,8 +22,8 @@ pub(super) fn port(raw: RawPort, findings: &Findings<'_>) -> Option<Port> {
     Some(Port {
         interface: raw.interface?.value,
         driver: raw.driver?.value,
-        addresses: values(raw.addresses?.value),
-        gateways: values(raw.gateways?.value),
+        addresses: raw.addresses?.value.complete()?,
+        gateways: raw.gateways?.value.complete()?,
         mtu: raw.mtu?.value,
         queues: raw.queues?.value,
         frames: raw.frames?.value,
@@ -55,57 +53,46 @@ fn fault(raw: &RawPortFault) -> Option<Option<PortFault>> {
 }
 
 fn check_addresses(raw: &RawPort, findings: &Findings<'_>) {
-    if let Some(Located { value, span, .. }) = &raw.addresses
-        && value.is_empty()
-    {
-        let what = "the port owns no address".to_owned();
+    let Some(addresses) = &raw.addresses else {
+        return;
+    };
+    if addresses.value.is_empty() {
         let help = "expected at least one address with its prefix, like [\"10.0.0.2/24\"]";
-        findings.add(*span, "port.addresses".to_owned(), what, help.to_owned());
+        findings.add(
+            addresses.span,
+            "port.addresses",
+            "the port owns no address",
+            help,
+        );
     }
 }
 
 fn check_mtu(raw: &RawPort, findings: &Findings<'_>) {
-    let (
-        Some(Located {
-            value: Some(mtu),
-            span,
-            ..
-        }),
-        Some(addresses),
-    ) = (&raw.mtu, &raw.addresses)
-    else {
+    let (Some((mtu, span)), Some(addresses)) = (chosen(&raw.mtu), &raw.addresses) else {
         return;
     };
-    let v6 = addresses
-        .value
-        .iter()
-        .find(|owned| owned.value.addr.is_ipv6());
+    let mut owned = addresses.value.known.iter().map(|owned| owned.value.addr);
+    let v6 = owned.find(|address| address.is_ipv6());
     if let Some(v6) = v6.filter(|_| *mtu < MTU_MIN_V6) {
-        let what = format!(
-            "{mtu} is too small for IPv6, and the port owns {}",
-            v6.value.addr
+        let what = format!("{mtu} is too small for IPv6, and the port owns {v6}");
+        findings.add(
+            span,
+            "port.mtu",
+            what,
+            format!("expected {MTU_MIN_V6} or more"),
         );
-        let help = format!("expected {MTU_MIN_V6} or more");
-        findings.add(*span, "port.mtu".to_owned(), what, help);
     }
 }
 
 fn check_frames(raw: &RawPort, findings: &Findings<'_>) {
-    let (
-        Some(frames),
-        Some(Located {
-            value: Some(queues),
-            ..
-        }),
-    ) = (&raw.frames, &raw.queues)
-    else {
+    let (Some(frames), Some((queues, _))) = (&raw.frames, chosen(&raw.queues)) else {
         return;
     };
     let needed = FRAMES_MIN.saturating_mul(*queues).next_power_of_two();
     if frames.value < needed {
         let what = format!("{} frames are too few for {queues} queues", frames.value);
         let help = format!("expected {needed} or more: {FRAMES_MIN} for each queue");
-        findings.add(frames.span, "port.frames".to_owned(), what, help);
+        findings.add(frames.span, "port.frames", what, help);
     }
 }
 
@@ -121,20 +108,17 @@ fn check_xdp(raw: &RawPort, findings: &Findings<'_>) {
         Driver::Auto | Driver::AfXdp => None,
     };
     if let Some(name) = without_xdp {
-        let refuse = |key: &str, span| {
-            let what = format!("driver = {name:?} has no XDP program");
-            let help = "leave it out, or write driver = \"af_xdp\"".to_owned();
-            findings.add(span, format!("port.{key}"), what, help);
-        };
+        let what = format!("driver = {name:?} has no XDP program");
+        let help = "leave it out, or write driver = \"af_xdp\"";
         if mode.value != XdpMode::Auto {
-            refuse("xdp_mode", mode.span);
+            findings.add(mode.span, "port.xdp_mode", what.clone(), help);
         }
         if zero_copy.value == ZeroCopy::On {
-            refuse("zero_copy", zero_copy.span);
+            findings.add(zero_copy.span, "port.zero_copy", what, help);
         }
     } else if mode.value == XdpMode::Generic && zero_copy.value == ZeroCopy::On {
-        let what = "in generic mode the kernel always copies".to_owned();
-        let help = "write zero_copy = \"auto\", or xdp_mode = \"native\"".to_owned();
-        findings.add(zero_copy.span, "port.zero_copy".to_owned(), what, help);
+        let help = "write zero_copy = \"auto\", or xdp_mode = \"native\"";
+        let what = "in generic mode the kernel always copies";
+        findings.add(zero_copy.span, "port.zero_copy", what, help);
     }
 }
