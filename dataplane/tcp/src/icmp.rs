@@ -2,9 +2,10 @@
 
 use tidegate_wire::Discard;
 
-use crate::events::{Arrival, End, Events};
+use crate::events::{End, Events};
+use crate::open::mss_for;
 use crate::state::{Event, State};
-use crate::tcb::{Tcb, mss_for};
+use crate::tcb::Tcb;
 use crate::{Context, SeqNum};
 
 /// RFC 1191 3: no IPv4 link has a smaller MTU. Octets of a datagram.
@@ -45,11 +46,7 @@ impl Tcb {
     ///
     /// Where it quotes a sequence number that is not in flight: then it is old, or a forgery
     /// (RFC 5927 4.1).
-    pub fn on_icmp(
-        &mut self,
-        error: IcmpError,
-        cx: &mut Context<'_>,
-    ) -> Result<Arrival<'static>, Discard> {
+    pub fn on_icmp(&mut self, error: IcmpError, cx: &mut Context<'_>) -> Result<Events, Discard> {
         if !error.seq.is_within(self.snd.una, self.snd.nxt) {
             return Err(Discard::IcmpNotInFlight);
         }
@@ -62,10 +59,7 @@ impl Tcb {
             }
         };
         self.settle_timers(cx);
-        Ok(Arrival {
-            events,
-            ..Arrival::default()
-        })
+        Ok(events)
     }
 
     /// SHLD-26: a hard error ends the connection, but RFC 5927 6 has the last word: once both ends

@@ -25,6 +25,7 @@ mod icmp;
 mod invariants;
 mod iss;
 mod memory;
+mod open;
 mod ranges;
 mod reassembly;
 mod recovery;

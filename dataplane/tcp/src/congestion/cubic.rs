@@ -99,12 +99,10 @@ impl Cubic {
         self.reduce(flight_size, mss);
     }
 
-    pub(super) fn on_mss_change(&mut self, old: u32, new: u32) {
-        if new < old {
-            self.w_max = scaled(self.w_max, new, old);
-            self.cwnd_prior = scaled(self.cwnd_prior, new, old);
-        }
-        self.end_stage();
+    /// The segments are smaller: so is every window that counts them.
+    pub(super) fn on_smaller_mss(&mut self, old: u32, new: u32) {
+        self.w_max = scaled(self.w_max, new, old);
+        self.cwnd_prior = scaled(self.cwnd_prior, new, old);
     }
 
     /// Congestion avoidance begins anew with the next acknowledgment outside slow start.

@@ -155,19 +155,19 @@ impl Congestion {
             }
         }
         // RFC 5681 3.1: the loss window is one full segment, whatever the initial window was.
-        self.window_mut().cwnd = mss;
+        self.set_cwnd(mss);
     }
 
     /// Fast recovery ended: the window is the threshold that [`on_loss`](Self::on_loss) set.
     pub fn on_recovered(&mut self) {
-        let window = self.window_mut();
-        window.cwnd = window.ssthresh;
+        self.set_cwnd(self.ssthresh());
     }
 
     /// Sets the window during fast recovery: to inflate it (RFC 6582) or to bring it down little
     /// by little (RFC 6937).
     pub fn set_cwnd(&mut self, cwnd: u32) {
         self.window_mut().cwnd = cwnd.min(CWND_MAX);
+        self.end_stage();
     }
 
     /// Text is to be sent after an idle time longer than RTO.
@@ -175,10 +175,8 @@ impl Congestion {
         // RFC 5681 4.1: nothing is known about the network any more, so the window is at most the
         // initial one.
         let restart_window = initial_window(mss, initial_window_segments);
-        let window = self.window_mut();
-        if window.cwnd > restart_window {
-            window.cwnd = restart_window;
-            self.on_new_stage();
+        if self.cwnd() > restart_window {
+            self.set_cwnd(restart_window);
         }
     }
 
@@ -186,18 +184,21 @@ impl Congestion {
     /// as many segments may be outstanding as before and not more at once (RFC 5681 section 3.1); a
     /// larger one leaves it, unless it is less than one segment then.
     pub fn on_mss_change(&mut self, old: u32, new: u32) {
+        let cwnd = if new < old {
+            scaled(self.cwnd(), new, old)
+        } else {
+            self.cwnd()
+        };
+        self.set_cwnd(cwnd.max(new));
         let window = self.window_mut();
-        if new < old {
-            window.cwnd = scaled(window.cwnd, new, old);
-        }
-        window.cwnd = window.cwnd.max(new);
         window.ssthresh = window.ssthresh.max(ssthresh_min(new));
-        if let Self::Cubic(cubic) = self {
-            cubic.on_mss_change(old, new);
+        if let (Self::Cubic(cubic), true) = (self, new < old) {
+            cubic.on_smaller_mss(old, new);
         }
     }
 
-    fn on_new_stage(&mut self) {
+    /// Congestion avoidance begins anew with the next acknowledgment outside slow start.
+    fn end_stage(&mut self) {
         match self {
             Self::Cubic(cubic) => cubic.end_stage(),
             Self::NewReno(newreno) => newreno.end_stage(),
