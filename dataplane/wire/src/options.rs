@@ -290,3 +290,91 @@ const fn timestamps(&[a, b, c, d, e, f, g, h]: &[u8; 8]) -> Timestamps {
         echo: u32::from_be_bytes([e, f, g, h]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_options_are_skipped_by_their_length() {
+        // RFC 9293 3.1, MUST-6: fast open (34), user timeout (28), an experiment (253).
+        let bytes = [34, 6, 1, 2, 3, 4, 28, 4, 0, 9, 253, 2, MSS, 4, 0x05, 0xb4];
+        assert_eq!(TcpOptions::parse(&bytes).mss, Some(1460));
+    }
+
+    #[test]
+    fn nothing_behind_the_end_is_read() {
+        let bytes = [MSS, 4, 0x05, 0xb4, END, WND_SCALE, 3, 7];
+        let options = TcpOptions::parse(&bytes);
+        assert_eq!((options.mss, options.wnd_shift), (Some(1460), None));
+    }
+
+    #[test]
+    fn illegal_lengths_end_the_options_and_not_the_segment() {
+        // RFC 9293 3.1, MUST-7: zero, one, twice beyond the header; and a length that is missing.
+        let tails: [&[u8]; 4] = [
+            &[99, 0, 0, 0],
+            &[99, 1, 0, 0],
+            &[TIMESTAMPS, 10, 0, 0],
+            &[99, 255, 0, 0],
+        ];
+        for tail in tails {
+            let bytes = [&[MSS, 4, 0x02, 0x18], tail, &[WND_SCALE, 3, 7]].concat();
+            let options = TcpOptions::parse(&bytes);
+            let expected = TcpOptions {
+                mss: Some(536),
+                ..TcpOptions::default()
+            };
+            assert_eq!(options, expected, "{tail:?}");
+        }
+        assert_eq!(
+            TcpOptions::parse(&[NOP, NOP, NOP, MSS]),
+            TcpOptions::default()
+        );
+    }
+
+    #[test]
+    fn known_options_of_a_wrong_length_are_passed_over() {
+        let bytes = [
+            &[MSS, 3, 9][..],
+            &[WND_SCALE, 2],
+            &[SACK_PERMITTED, 3, 0],
+            &[TIMESTAMPS, 4, 0, 0],
+            &[SACK, 9, 0, 0, 0, 0, 0, 0, 0],
+            &[WND_SCALE, 3, 14],
+        ]
+        .concat();
+        let expected = TcpOptions {
+            wnd_shift: Some(14),
+            ..TcpOptions::default()
+        };
+        assert_eq!(TcpOptions::parse(&bytes), expected);
+    }
+
+    #[test]
+    fn aligned_timestamps_are_the_same_by_both_ways() {
+        let bytes = [NOP, NOP, TIMESTAMPS, 10, 0, 0, 0, 7, 0xff, 0, 0, 1];
+        let options = TcpOptions::parse(&bytes);
+        assert_eq!(
+            options.timestamps,
+            Some(Timestamps {
+                value: 7,
+                echo: 0xff00_0001
+            })
+        );
+        assert_eq!(options, TcpOptions::parse_any(&bytes));
+    }
+
+    #[test]
+    fn all_that_a_syn_has_fits_into_five_words() {
+        let options = TcpOptions {
+            mss: Some(1460),
+            wnd_shift: Some(7),
+            sack_permitted: true,
+            timestamps: Some(Timestamps::default()),
+            sack: SackBlocks::default(),
+        };
+        assert_eq!(options.len(), 20);
+        assert!(TcpOptions::default().is_empty());
+    }
+}

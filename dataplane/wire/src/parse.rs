@@ -66,22 +66,21 @@ pub fn parse(frame: &[u8], checksum: RxChecksum) -> Result<Packet<'_>, Discard> 
         }
         _ => return Err(Discard::EthernetTypeUnknown),
     };
-    let body = match (datagram.protocol, datagram.ip.dst) {
-        (PROTOCOL_TCP, _) => parse_tcp(&ethernet, &datagram, checksum)?,
-        (PROTOCOL_ICMPV4, IpAddr::V4(_)) => parse_icmpv4(&datagram)?,
-        (PROTOCOL_ICMPV6, IpAddr::V6(_)) => parse_icmpv6(&datagram)?,
-        _ => return Err(Discard::IpProtocolUnknown),
-    };
-    Ok(Packet { ethernet, body })
+    match (datagram.protocol, datagram.ip.dst) {
+        (PROTOCOL_TCP, _) => parse_tcp(ethernet, datagram, checksum),
+        (PROTOCOL_ICMPV4, IpAddr::V4(_)) => parse_icmpv4(ethernet, &datagram),
+        (PROTOCOL_ICMPV6, IpAddr::V6(_)) => parse_icmpv6(ethernet, &datagram),
+        _ => Err(Discard::IpProtocolUnknown),
+    }
 }
 
 /// A TCP segment.
 #[inline]
 fn parse_tcp<'a>(
-    ethernet: &Ethernet,
-    &Datagram { ip, payload, .. }: &Datagram<'a>,
+    ethernet: Ethernet,
+    Datagram { ip, payload, .. }: Datagram<'a>,
     checksum: RxChecksum,
-) -> Result<Body<'a>, Discard> {
+) -> Result<Packet<'a>, Discard> {
     // RFC 9293 3.9.2.3, MUST-63.
     check_source(ip.src)?;
     // RFC 9293 3.9.2.3, MUST-57, and RFC 1122 3.3.6: a segment has one receiver.
@@ -90,7 +89,10 @@ fn parse_tcp<'a>(
     }
     let (tcp, text) = Tcp::parse(payload)?;
     check_tcp_sum(&ip, payload, checksum)?;
-    Ok(Body::Tcp(ip, tcp, text))
+    Ok(Packet {
+        ethernet,
+        body: Body::Tcp(ip, tcp, text),
+    })
 }
 
 /// RFC 9293 3.1, MUST-3: the checksum of a `segment`, whose header is whole.
@@ -114,14 +116,18 @@ fn check_tcp_sum(ip: &Ip, segment: &[u8], checksum: RxChecksum) -> Result<(), Di
 
 /// An ICMP message in IPv4. RFC 1122 3.2.2: none is sent to a source that is not one station, so
 /// none from there is answered or believed.
-fn parse_icmpv4<'a>(datagram: &Datagram<'a>) -> Result<Body<'a>, Discard> {
+fn parse_icmpv4<'a>(ethernet: Ethernet, datagram: &Datagram<'a>) -> Result<Packet<'a>, Discard> {
     check_source(datagram.ip.src)?;
-    Ok(Body::Icmpv4(datagram.ip, Icmpv4::parse(datagram.payload)?))
+    let message = Icmpv4::parse(datagram.payload)?;
+    Ok(Packet {
+        ethernet,
+        body: Body::Icmpv4(datagram.ip, message),
+    })
 }
 
 /// An ICMP message in IPv6. Who tests its own address has no source yet (RFC 4861 4.3), nor has
 /// who looks for routers or joins a group, which comes out as another type.
-fn parse_icmpv6<'a>(datagram: &Datagram<'a>) -> Result<Body<'a>, Discard> {
+fn parse_icmpv6<'a>(ethernet: Ethernet, datagram: &Datagram<'a>) -> Result<Packet<'a>, Discard> {
     let message = Icmpv6::parse(datagram.payload, &datagram.ip)?;
     let needs_no_source = matches!(
         message,
@@ -130,7 +136,10 @@ fn parse_icmpv6<'a>(datagram: &Datagram<'a>) -> Result<Body<'a>, Discard> {
     if !(needs_no_source && datagram.ip.src.is_unspecified()) {
         check_source(datagram.ip.src)?;
     }
-    Ok(Body::Icmpv6(datagram.ip, message))
+    Ok(Packet {
+        ethernet,
+        body: Body::Icmpv6(datagram.ip, message),
+    })
 }
 
 /// Whether `address` is multicast or broadcast.
