@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use tidegate_wire::RxChecksum;
 
+use crate::host::Interface;
+
 /// What [`Driver::open`](crate::Driver::open) is asked for.
 #[derive(Clone, Debug)]
 pub struct OpenConfig {
@@ -18,7 +20,8 @@ pub struct OpenConfig {
     pub queues: Option<u32>,
     /// Frames of packet memory. At least [`FRAMES_MIN`] a queue: fewer starve one direction.
     pub frames: u32,
-    /// The longest datagram to send, in bytes; `None`: what the interface says.
+    /// The longest datagram to send, in bytes; `None` or more than the interface allows: as much
+    /// as that.
     pub mtu: Option<u32>,
     /// The addresses that this port answers for. What is for other addresses stays with the
     /// kernel.
@@ -56,6 +59,11 @@ impl OpenConfig {
             zero_copy: ZeroCopy::Auto,
             busy_poll: None,
         }
+    }
+
+    /// The longest datagram to send on an interface: what was asked for, or what it allows.
+    pub(crate) fn mtu_on(&self, interface: &Interface) -> u32 {
+        self.mtu.map_or(interface.mtu, |mtu| mtu.min(interface.mtu))
     }
 }
 

@@ -5,6 +5,7 @@
 mod filter;
 mod packet;
 mod tap;
+mod xdp;
 
 use core::net::IpAddr;
 use std::io;
@@ -14,6 +15,7 @@ use tidegate_wire::Instant;
 
 pub use packet::PacketPort;
 pub use tap::TapPort;
+pub use xdp::XdpPort;
 
 use crate::{
     Burst, DriverChoice, DriverKind, Error, Facts, LinkPort, OpenConfig, Port, PortCounters,
@@ -23,6 +25,8 @@ use crate::{
 /// A port on an interface of this machine, by whichever driver works there.
 #[derive(Debug)]
 pub enum Driver {
+    /// AF_XDP sockets.
+    AfXdp(XdpPort),
     /// A raw packet socket.
     AfPacket(PacketPort),
     /// A TAP device.
@@ -35,6 +39,7 @@ pub enum Driver {
 macro_rules! each {
     ($self:expr, $port:ident => $call:expr) => {
         match $self {
+            Driver::AfXdp($port) => $call,
             Driver::AfPacket($port) => $call,
             Driver::Tap($port) => $call,
             Driver::Link($port) => $call,
@@ -49,11 +54,23 @@ impl Driver {
     ///
     /// When the driver asked for cannot be used; with the driver left open, when none can.
     pub fn open(config: &OpenConfig) -> Result<Self, Error> {
+        let mut drivers = Self::open_many(config, 1)?;
+        Ok(drivers.pop().expect("as many as were asked for"))
+    }
+
+    /// Opens `ports` ports on one interface, one for each worker. The interface's queues are
+    /// shared out among them; each has packet memory of its own, as large as the configuration
+    /// says. Which of them a frame comes in at is up to the interface.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and when the interface has fewer queues than ports.
+    pub fn open_many(config: &OpenConfig, ports: u32) -> Result<Vec<Self>, Error> {
         match config.driver {
-            DriverChoice::Auto => Self::open_any(config),
-            DriverChoice::AfXdp => Self::open_kind(DriverKind::AfXdp, config),
-            DriverChoice::AfPacket => Self::open_kind(DriverKind::AfPacket, config),
-            DriverChoice::Tap => Self::open_kind(DriverKind::Tap, config),
+            DriverChoice::Auto => Self::open_any(config, ports),
+            DriverChoice::AfXdp => Self::open_kind(DriverKind::AfXdp, config, ports),
+            DriverChoice::AfPacket => Self::open_kind(DriverKind::AfPacket, config, ports),
+            DriverChoice::Tap => Self::open_kind(DriverKind::Tap, config, ports),
         }
     }
 
@@ -64,17 +81,18 @@ impl Driver {
     /// When the kernel cannot hold so many.
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), Error> {
         match self {
+            Self::AfXdp(port) => port.set_addresses(addresses),
             Self::AfPacket(port) => port.set_addresses(addresses),
             // Whatever is on the cable is for us.
             Self::Tap(_) | Self::Link(_) => Ok(()),
         }
     }
 
-    fn open_kind(kind: DriverKind, config: &OpenConfig) -> Result<Self, Error> {
+    fn open_kind(kind: DriverKind, config: &OpenConfig, ports: u32) -> Result<Vec<Self>, Error> {
         match kind {
-            DriverKind::AfXdp => Err(Error::config(&config.interface, "not built")),
-            DriverKind::AfPacket => PacketPort::open(config).map(Self::AfPacket),
-            DriverKind::Tap => TapPort::open(config).map(Self::Tap),
+            DriverKind::AfXdp => Ok(wrap(XdpPort::open(config, ports)?, Self::AfXdp)),
+            DriverKind::AfPacket => Ok(wrap(PacketPort::open(config, ports)?, Self::AfPacket)),
+            DriverKind::Tap => Ok(wrap(TapPort::open(config, ports)?, Self::Tap)),
             DriverKind::Link => Err(Error::config(
                 &config.interface,
                 "a simulated link is made as a pair, not opened",
@@ -83,13 +101,15 @@ impl Driver {
     }
 
     /// Tries one driver after the other, and notes why.
-    fn open_any(config: &OpenConfig) -> Result<Self, Error> {
+    fn open_any(config: &OpenConfig, ports: u32) -> Result<Vec<Self>, Error> {
         let mut attempts = Vec::new();
         for kind in order(config) {
-            match Self::open_kind(kind, config) {
-                Ok(mut driver) => {
-                    driver.add_notes(attempts);
-                    return Ok(driver);
+            match Self::open_kind(kind, config, ports) {
+                Ok(mut drivers) => {
+                    drivers
+                        .iter_mut()
+                        .for_each(|driver| driver.add_notes(&attempts));
+                    return Ok(drivers);
                 }
                 Err(error) => attempts.push((kind, error)),
             }
@@ -101,19 +121,23 @@ impl Driver {
     }
 
     /// Says which driver was taken, and what the ones before it said.
-    fn add_notes(&mut self, attempts: Vec<(DriverKind, Error)>) {
+    fn add_notes(&mut self, attempts: &[(DriverKind, Error)]) {
         let facts = each!(self, port => port.facts_mut());
-        let choice = match attempts.as_slice() {
+        let choice = match attempts {
             [] => format!("{} was tried first and works", facts.driver),
             _ => format!("{} is the first driver that works", facts.driver),
         };
         let failures = attempts
-            .into_iter()
+            .iter()
             .map(|(kind, error)| format!("{kind} cannot be used: {error}"));
         facts
             .notes
             .splice(0..0, core::iter::once(choice).chain(failures));
     }
+}
+
+fn wrap<P>(ports: Vec<P>, variant: impl Fn(P) -> Driver) -> Vec<Driver> {
+    ports.into_iter().map(variant).collect()
 }
 
 /// In which order drivers are tried: the fastest first. An interface that is itself a TAP device

@@ -26,7 +26,7 @@ mod sys;
 pub use af_xdp::{Frame, FrameCounts, HEADROOM, TxChecksum};
 pub use config::{BusyPoll, DriverChoice, FRAMES_MIN, OpenConfig, XdpMode, ZeroCopy};
 pub use counters::{Direction, PortCounters, PortDrop, PortDrops};
-pub use driver::{Driver, PacketPort, TapPort};
+pub use driver::{Driver, PacketPort, TapPort, XdpPort};
 pub use error::Error;
 pub use facts::{DriverKind, Facts, Offloads, QueueFacts};
 pub use impairment::Impairment;

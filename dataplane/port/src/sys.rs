@@ -34,13 +34,6 @@ impl InterfaceRequest {
         Ok(Self(request))
     }
 
-    /// The name, which the kernel may have filled in.
-    pub(crate) fn name(&self) -> String {
-        let bytes = self.0.ifr_name.iter().map(|byte| byte.to_ne_bytes()[0]);
-        let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
     /// The member `ifr_flags`.
     fn flags(&self) -> libc::c_short {
         // SAFETY: `new` initialised every byte of the union's first 16, where the flags lie, and
@@ -116,9 +109,17 @@ pub(crate) fn ethtool(
 }
 
 /// Makes `file`, an open `/dev/net/tun`, the other side of the TAP device of the request, which
-/// is made where it is missing (`TUNSETIFF` with `IFF_TAP | IFF_NO_PI`, linux/if_tun.h, 6.18).
-pub(crate) fn attach_tap(file: &File, request: &mut InterfaceRequest) -> io::Result<()> {
-    let flags = libc::IFF_TAP | libc::IFF_NO_PI;
+/// is made where it is missing (`TUNSETIFF` with `IFF_TAP | IFF_NO_PI`, linux/if_tun.h, 6.18); or
+/// one of several such (`IFF_MULTI_QUEUE`).
+pub(crate) fn attach_tap(
+    file: &File,
+    request: &mut InterfaceRequest,
+    is_one_of_several: bool,
+) -> io::Result<()> {
+    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI;
+    if is_one_of_several {
+        flags |= libc::IFF_MULTI_QUEUE;
+    }
     request.0.ifr_ifru.ifru_flags =
         libc::c_short::try_from(flags).expect("both flags lie in the lower 15 bits");
     // SAFETY: TUNSETIFF reads and writes one `struct ifreq`, which is borrowed mutably.

@@ -3,6 +3,7 @@
 
 mod net {
     mod af_packet;
+    mod af_xdp;
     mod host;
     mod peer;
     mod responder;

@@ -16,7 +16,7 @@
 //! trusted, it leaves them.
 //!
 //! What it does not do: no ring shared with the kernel (it was no faster in our measurements), no
-//! fan-out over several sockets, no cutting of segments that a peer's kernel left uncut.
+//! cutting of segments that a peer's kernel left uncut, no regard for the interface's own queues.
 
 use core::net::IpAddr;
 use std::fs;
@@ -57,20 +57,40 @@ pub struct PacketPort {
 }
 
 impl PacketPort {
-    /// Opens a raw socket on the interface.
+    /// Opens as many raw sockets on the interface as ports are asked for; the kernel shares out
+    /// flows among them by a hash (`PACKET_FANOUT_HASH`).
     ///
     /// # Errors
     ///
     /// When the interface is missing, is no Ethernet or has a larger MTU than frames carry; when
     /// the process may not open such a socket; when there are too many addresses for a filter.
-    pub fn open(config: &OpenConfig) -> Result<Self, Error> {
+    pub fn open(config: &OpenConfig, ports: u32) -> Result<Vec<Self>, Error> {
         let name = &config.interface;
         let interface = host::interface(name)?;
         if !interface.is_ethernet {
             return Err(Error::config(name, "is no Ethernet interface"));
         }
-        let mtu = config.mtu.unwrap_or(interface.mtu).min(interface.mtu);
-        let memory = PacketMemory::new(name, config.frames, mtu)?;
+        let opened = (0..ports).map(|queue| Self::open_one(config, &interface, queue));
+        let opened: Vec<Self> = opened.collect::<Result<_, _>>()?;
+        if let [first, others @ ..] = opened.as_slice()
+            && !others.is_empty()
+        {
+            let failed = |error| Error::call(name, "setsockopt(PACKET_FANOUT)", error, ADVICE);
+            let group = packet::start_fanout(first.socket.as_fd()).map_err(failed)?;
+            for other in others {
+                packet::join_fanout(other.socket.as_fd(), group).map_err(failed)?;
+            }
+        }
+        Ok(opened)
+    }
+
+    fn open_one(
+        config: &OpenConfig,
+        interface: &host::Interface,
+        queue: u32,
+    ) -> Result<Self, Error> {
+        let name = &config.interface;
+        let memory = PacketMemory::new(name, config.frames, interface.mtu)?;
         let failed = |call, error: io::Error| Error::call(name, call, error, ADVICE);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         // Without a protocol nothing is received until it is bound, options and filter set.
@@ -78,7 +98,7 @@ impl PacketPort {
             .map_err(|error| failed("socket(AF_PACKET)", error.into()))?;
         let port = Self {
             socket,
-            facts: facts(config, &interface, mtu),
+            facts: facts(config, interface, queue),
             memory,
             counters: PortCounters::default(),
             statistics_due: Instant::ZERO,
@@ -150,7 +170,7 @@ impl PacketPort {
     }
 }
 
-fn facts(config: &OpenConfig, interface: &host::Interface, mtu: u32) -> Facts {
+fn facts(config: &OpenConfig, interface: &host::Interface, queue: u32) -> Facts {
     let mut notes = Vec::new();
     let name = &interface.name;
     if host::offload(name, host::Offload::Gro).unwrap_or(false) {
@@ -174,14 +194,14 @@ fn facts(config: &OpenConfig, interface: &host::Interface, mtu: u32) -> Facts {
         name: name.clone(),
         driver: DriverKind::AfPacket,
         mac: interface.mac,
-        mtu,
+        mtu: config.mtu_on(interface),
         offloads: Offloads {
             tx_checksum: config.tx_checksum_offload,
         },
         rx_checksum: config.rx_checksum,
         queues: vec![QueueFacts {
-            queue: 0,
-            mode: "packet socket, copy, all queues".to_owned(),
+            queue,
+            mode: "packet socket, copy".to_owned(),
         }],
         notes,
     }

@@ -9,7 +9,7 @@
 //! nothing to trust and nothing to leave to hardware. It belongs to one process at a time, and one
 //! that was made here disappears with the port.
 //!
-//! What it does not do: no filter, as every frame on this cable is for us; one queue only.
+//! What it does not do: no filter, as every frame on this cable is for us.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -40,47 +40,30 @@ pub struct TapPort {
 
 impl TapPort {
     /// Attaches to the TAP device of the configured name; makes it, and sets it up, where it is
-    /// missing.
+    /// missing. With several ports each is one queue of it (`IFF_MULTI_QUEUE`); a device that was
+    /// made beforehand must have been made for several.
     ///
     /// # Errors
     ///
     /// When `/dev/net/tun` cannot be opened, when the name belongs to another kind of interface or
     /// to a device in use, and when it has a larger MTU than frames carry.
-    pub fn open(config: &OpenConfig) -> Result<Self, Error> {
-        let name = &config.interface;
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(DEVICE)
-            .map_err(|error| {
-                let advice =
-                    "load the kernel's module `tun` and allow this user to open /dev/net/tun";
-                Error::call(name, "open(/dev/net/tun)", error, advice)
-            })?;
-        let attach = |error: io::Error| {
-            let advice = match error.raw_os_error() {
-                Some(libc::EBUSY) => "another process uses the device",
-                Some(libc::EINVAL) => "an interface of this name exists and is no TAP device",
-                _ => "make it for this user beforehand: `ip tuntap add mode tap user ..`",
-            };
-            Error::call(name, "ioctl(TUNSETIFF)", error, advice)
-        };
-        let is_new = host::interface(name).is_err();
-        let mut request = InterfaceRequest::new(name).map_err(attach)?;
-        sys::attach_tap(&device, &mut request).map_err(attach)?;
-        let name = request.name();
+    pub fn open(config: &OpenConfig, ports: u32) -> Result<Vec<Self>, Error> {
+        let is_new = host::interface(&config.interface).is_err();
+        let devices = (0..ports).map(|_| attach(&config.interface, ports > 1));
+        let devices: Vec<File> = devices.collect::<Result<_, _>>()?;
         if is_new {
-            host::set_up(&name)?;
+            host::set_up(&config.interface)?;
         }
-        let interface = host::interface(&name)?;
-        let mtu = config.mtu.unwrap_or(interface.mtu).min(interface.mtu);
-        Ok(Self {
-            device,
-            memory: PacketMemory::new(&name, config.frames, mtu)?,
-            facts: facts(config, &interface, mtu, is_new),
-            counters: PortCounters::default(),
-        })
+        let interface = host::interface(&config.interface)?;
+        let open_one = |(queue, device)| {
+            Ok(Self {
+                device,
+                memory: PacketMemory::new(&config.interface, config.frames, interface.mtu)?,
+                facts: facts(config, &interface, is_new, queue),
+                counters: PortCounters::default(),
+            })
+        };
+        (0..).zip(devices).map(open_one).collect()
     }
 
     pub(super) const fn facts_mut(&mut self) -> &mut Facts {
@@ -102,7 +85,35 @@ impl TapPort {
     }
 }
 
-fn facts(config: &OpenConfig, interface: &host::Interface, mtu: u32, is_new: bool) -> Facts {
+/// Opens the far end of the device's cable, or one queue of it.
+fn attach(name: &str, is_one_of_several: bool) -> Result<File, Error> {
+    let device = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(DEVICE)
+        .map_err(|error| {
+            let advice = "load the kernel's module `tun` and allow this user to open /dev/net/tun";
+            Error::call(name, "open(/dev/net/tun)", error, advice)
+        })?;
+    let failed = |error: io::Error| {
+        let advice = match error.raw_os_error() {
+            Some(libc::EBUSY) => "another process uses the device",
+            Some(libc::EINVAL) if is_one_of_several => {
+                "an interface of this name exists and is no TAP device for several queues: use one \
+                 worker, or make it with `ip tuntap add mode tap multi_queue`"
+            }
+            Some(libc::EINVAL) => "an interface of this name exists and is no TAP device",
+            _ => "make it for this user beforehand: `ip tuntap add mode tap user ..`",
+        };
+        Error::call(name, "ioctl(TUNSETIFF)", error, advice)
+    };
+    let mut request = InterfaceRequest::new(name).map_err(failed)?;
+    sys::attach_tap(&device, &mut request, is_one_of_several).map_err(failed)?;
+    Ok(device)
+}
+
+fn facts(config: &OpenConfig, interface: &host::Interface, is_new: bool, queue: u32) -> Facts {
     let name = &interface.name;
     let mut notes = Vec::new();
     if is_new {
@@ -115,11 +126,11 @@ fn facts(config: &OpenConfig, interface: &host::Interface, mtu: u32, is_new: boo
         name: name.clone(),
         driver: DriverKind::Tap,
         mac: far_end(interface.mac),
-        mtu,
+        mtu: config.mtu_on(interface),
         offloads: Offloads { tx_checksum: false },
         rx_checksum: config.rx_checksum,
         queues: vec![QueueFacts {
-            queue: 0,
+            queue,
             mode: "tap, copy".to_owned(),
         }],
         notes,

@@ -21,6 +21,12 @@ use crate::BURST;
 
 const SOL_PACKET: libc::c_int = 263;
 const PACKET_STATISTICS: libc::c_int = 6;
+const PACKET_FANOUT: libc::c_int = 18;
+
+/// The kernel chooses the number of the group.
+const FANOUT_UNIQUE: u32 = 0x2000;
+/// All sockets of the group ignore what this machine sends.
+const FANOUT_IGNORE_OUTGOING: u32 = 0x4000;
 
 /// Socket option: a `virtio_net_hdr` travels with each frame.
 pub(crate) const PACKET_VNET_HDR: libc::c_int = 15;
@@ -148,6 +154,34 @@ pub(crate) fn take_drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     };
     check(result)?;
     Ok(statistics[1])
+}
+
+/// Makes the socket the first of a group among which the kernel shares out flows by a hash, and
+/// returns the group's number.
+pub(crate) fn start_fanout(socket: BorrowedFd<'_>) -> io::Result<u16> {
+    let flags = FANOUT_UNIQUE | FANOUT_IGNORE_OUTGOING;
+    // The number in the lower half, mode and flags in the upper; mode 0 is the hash.
+    set_option(socket, PACKET_FANOUT, (flags << 16).cast_signed())?;
+    let mut fanout = 0_u32;
+    let mut len = socklen::<u32>();
+    // SAFETY: the kernel writes at most `len` bytes, the size of `fanout`, and the new length.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            SOL_PACKET,
+            PACKET_FANOUT,
+            (&raw mut fanout).cast(),
+            &raw mut len,
+        )
+    };
+    check(result)?;
+    Ok(u16::try_from(fanout & 0xffff).expect("16 bits remain"))
+}
+
+/// Adds the socket to a group.
+pub(crate) fn join_fanout(socket: BorrowedFd<'_>, group: u16) -> io::Result<()> {
+    let fanout = FANOUT_IGNORE_OUTGOING << 16 | u32::from(group);
+    set_option(socket, PACKET_FANOUT, fanout.cast_signed())
 }
 
 /// What the kernel said about a frame that was received.

@@ -1,13 +1,11 @@
 //! The AF_PACKET driver on a veth against the kernel at its other end.
 
-use std::net::{SocketAddr, UdpSocket};
-
 use tidegate_port::{
     Burst, Driver, DriverChoice, DriverKind, Frame, OpenConfig, Port, PortDrop, TxChecksum,
 };
 use tidegate_wire::{Instant, RxChecksum};
 
-use super::peer::{ping, udp_echo, with_peer};
+use super::peer::{ping, udp_echo, udp_flows, udp_send, with_peer, with_peer_of_all};
 use super::responder::{OWN_V4, OWN_V6};
 use super::space::{PORT_IF, Space, in_space, ip};
 
@@ -94,13 +92,7 @@ fn what_is_for_others_is_not_received_until_it_is_owned() {
             "peer0",
         ]);
         let to_other = || {
-            let socket = UdpSocket::bind("0.0.0.0:0").expect("a port is free");
-            let to: SocketAddr = ([10, 77, 0, 3], 7).into();
-            for _ in 0..20 {
-                socket
-                    .send_to(b"not for you", to)
-                    .expect("the neighbour is known");
-            }
+            udp_send(([10, 77, 0, 3], 7).into(), 100, 20);
             // The answer to this one says that those before it have been seen or dropped.
             udp_echo((OWN_V4, 7).into(), 1);
         };
@@ -114,6 +106,21 @@ fn what_is_for_others_is_not_received_until_it_is_owned() {
 }
 
 #[test]
+fn several_ports_share_the_flows() {
+    in_space(|space| {
+        space.add_veth(1);
+        let mut ports = Driver::open_many(&config(), 2).expect("root may");
+        with_peer_of_all(&mut ports, &space.peer, || {
+            udp_flows((OWN_V4, 7).into(), 64)
+        });
+        for port in &ports {
+            // 64 flows, each on one side or the other: all on one happens once in 2^63 times.
+            assert!(port.counters().rx_frames > 0, "{ports:?}");
+        }
+    });
+}
+
+#[test]
 fn a_frame_longer_than_ours_is_dropped_by_name() {
     in_space(|space| {
         let mut port = open(space, &config());
@@ -121,12 +128,7 @@ fn a_frame_longer_than_ours_is_dropped_by_name() {
         ip(&["-n", &space.peer, "link", "set", "peer0", "mtu", "4000"]);
         with_peer(&mut port, &space.peer, || {
             udp_echo((OWN_V4, 7).into(), 1);
-            let socket = UdpSocket::bind("0.0.0.0:0").expect("a port is free");
-            for _ in 0..3 {
-                socket
-                    .send_to(&[1; 3_000], (OWN_V4, 7))
-                    .expect("the MTU allows it");
-            }
+            udp_send((OWN_V4, 7).into(), 3_000, 3);
             udp_echo((OWN_V4, 7).into(), 1);
         });
         assert_eq!(port.counters().drops.of(PortDrop::RxTooLong), 3);

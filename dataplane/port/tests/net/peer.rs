@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +13,20 @@ use super::responder::{Seen, respond};
 use super::space::enter;
 
 /// Runs `peer` in a thread inside `namespace` while `port` responds to it.
-pub(crate) fn with_peer(port: &mut impl Port, namespace: &str, peer: impl FnOnce() + Send) -> Seen {
+pub(crate) fn with_peer<P: Port>(
+    port: &mut P,
+    namespace: &str,
+    peer: impl FnOnce() + Send,
+) -> Seen {
+    with_peer_of_all(slice::from_mut(port), namespace, peer)
+}
+
+/// Runs `peer` in a thread inside `namespace` while all `ports` respond to it.
+pub(crate) fn with_peer_of_all<P: Port>(
+    ports: &mut [P],
+    namespace: &str,
+    peer: impl FnOnce() + Send,
+) -> Seen {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let run = || {
@@ -21,7 +35,7 @@ pub(crate) fn with_peer(port: &mut impl Port, namespace: &str, peer: impl FnOnce
             peer();
         };
         let peer = scope.spawn(run);
-        let seen = respond(port, |_| is_over.load(Ordering::Acquire));
+        let seen = respond(ports, || is_over.load(Ordering::Acquire));
         peer.join().expect("the peer saw what it should");
         seen
     })
@@ -69,6 +83,23 @@ fn exchange(socket: &UdpSocket, text: &[u8]) {
         }
     }
     panic!("a datagram of {} bytes never came back", text.len());
+}
+
+/// Exchanges datagrams from `flows` sockets, each with a port number of its own.
+pub(crate) fn udp_flows(to: SocketAddr, flows: u16) {
+    for _ in 0..flows {
+        udp_echo(to, 2);
+    }
+}
+
+/// Sends `count` datagrams of `len` bytes and expects nothing back.
+pub(crate) fn udp_send(to: SocketAddr, len: usize, count: u16) {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a port is free");
+    for _ in 0..count {
+        socket
+            .send_to(&vec![1; len], to)
+            .expect("the neighbour is known and the MTU allows it");
+    }
 }
 
 /// Pings `to` from the calling thread's namespace and expects every answer.

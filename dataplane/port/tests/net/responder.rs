@@ -32,35 +32,44 @@ pub(crate) struct Seen {
     pub(crate) not_ours: u32,
 }
 
-/// Runs the host until `is_done` says so, and checks the port's books on the way.
-pub(crate) fn respond(port: &mut impl Port, mut is_done: impl FnMut(Seen) -> bool) -> Seen {
+/// Runs the host behind all `ports` until `is_done` says so, and checks their books on the way.
+pub(crate) fn respond<P: Port>(ports: &mut [P], is_done: impl Fn() -> bool) -> Seen {
     let mut seen = Seen::default();
-    let mut rx = Burst::new();
-    let mut tx = Burst::new();
     for turn in 0_u64.. {
         let now = Instant::from_millis(turn);
-        port.rx_burst(&mut rx, now);
-        let idle = rx.is_empty() && tx.is_empty();
-        for mut frame in rx.drain(..) {
-            let room = !tx.is_full();
-            if room && answer(port, &mut frame, &mut seen).is_some() {
-                tx.push(frame);
-            } else {
-                port.give_frame(frame);
-            }
+        let is_last = is_done();
+        let mut idle = true;
+        for port in &mut *ports {
+            idle &= !respond_once(port, now, &mut seen);
         }
-        port.tx_burst(&mut tx, now);
-        let counts = port.frame_counts();
-        assert!(counts.is_exact(), "{counts:?}");
-        if is_done(seen) {
-            break;
+        if is_last {
+            return seen;
         }
         if idle {
             thread::sleep(Duration::from_micros(200));
         }
     }
-    tx.drain(..).for_each(|frame| port.give_frame(frame));
     seen
+}
+
+/// One turn; whether there was anything to do.
+fn respond_once(port: &mut impl Port, now: Instant, seen: &mut Seen) -> bool {
+    let (mut rx, mut tx) = (Burst::new(), Burst::new());
+    port.rx_burst(&mut rx, now);
+    let has_received = !rx.is_empty();
+    for mut frame in rx {
+        if answer(port, &mut frame, seen).is_some() {
+            tx.push(frame);
+        } else {
+            port.give_frame(frame);
+        }
+    }
+    port.tx_burst(&mut tx, now);
+    // What could not be sent now is dropped; the peer asks again.
+    tx.into_iter().for_each(|frame| port.give_frame(frame));
+    let counts = port.frame_counts();
+    assert!(counts.is_exact() && counts.held == 0, "{counts:?}");
+    has_received
 }
 
 /// Turns a frame into its answer; `None` when it has none.

@@ -78,6 +78,16 @@ impl Space {
         ]);
     }
 
+    /// Runs `task` in a thread inside the peer's namespace.
+    pub(crate) fn at_peer<T: Send>(&self, task: impl FnOnce() -> T + Send) -> T {
+        let run = || {
+            enter(&self.peer);
+            task()
+        };
+        let result = thread::scope(|scope| scope.spawn(run).join());
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// No router solicitations and no link-local address: what is seen is what the test sent.
     fn quiet(&self, namespace: &str, interface: &str) {
         ip(&[
