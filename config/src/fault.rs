@@ -7,6 +7,10 @@ use std::{cell::RefCell, fmt};
 
 use crate::source::{Excerpt, Source, Span, harmless};
 
+/// Faults of one configuration at most. More of them are not read by anyone, and a file with more
+/// is another kind of file.
+const FAULTS_MAX: usize = 1000;
+
 /// One thing that is wrong: where, which key, what, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -212,8 +216,8 @@ impl<'a> Findings<'a> {
             self.push(Some(span), key.into(), what.into(), help.into());
             return;
         };
-        // A word without quotes was read as if it had them. If the key takes no such word, quotes are not
-        // what is missing, and the key knows better what is.
+        // A word without quotes was read as if it had them. If the key takes no such word, quotes
+        // are not what is missing, and the key knows better what is.
         let mut list = self.list.borrow_mut();
         let named = list
             .iter_mut()
@@ -224,8 +228,8 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Notes that something is not there, if that is certain. `span` is where it belongs; `None` where it
-    /// may stand anywhere.
+    /// Notes that something is not there, if that is certain. `span` is where it belongs; `None`
+    /// where it may stand anywhere.
     pub(crate) fn add_missing(
         &self,
         span: Option<Span>,
@@ -266,7 +270,8 @@ impl<'a> Findings<'a> {
         let (key, what, help) = (harmless(&key), harmless(&what), harmless(&help));
         // `[tcp]` is read again for every listener and pool that builds on it: said once is enough.
         let said = |fault: &Fault| fault.span == span && fault.what == what;
-        if self.list.borrow().iter().any(said) {
+        let list_len = self.list.borrow().len();
+        if list_len >= FAULTS_MAX || self.list.borrow().iter().any(said) {
             return;
         }
         let excerpt = span.map(|span| self.source.excerpt(span));

@@ -9,10 +9,11 @@
 //! * [`Config`] is what the rest of Tidegate sees: typed, complete, every name resolved.
 //! * [`Faults`] is everything that is wrong, at once, each with its line, a caret under it, what is
 //!   wrong and what would be right. A configuration with five mistakes names five.
-//! * [`DEFAULT_TOML`] is the manual: every key with what it means. It is also where the defaults come
-//!   from; there is no second list of them.
+//! * [`DEFAULT_TOML`] is the manual: every key with what it means. It is also where the defaults
+//!   come from; there is no second list of them.
 //!
-//! This crate does not look at the machine: whether an interface exists is asked by `tidegate check`.
+//! This crate does not look at the machine: whether an interface exists is asked by `tidegate
+//! check`.
 //!
 //! ```
 //! use tidegate_config::{Config, Service};
@@ -57,8 +58,8 @@ use schema::RawConfig;
 use source::{Source, Span};
 use syntax::Readable;
 
-/// Bytes of a configuration file at most. A thousand listeners fit ten times; a file that is larger is
-/// not a configuration, and reading it would only fill the memory.
+/// Bytes of a configuration file at most. A thousand listeners fit ten times; a file that is larger
+/// is not a configuration, and reading it would only fill the memory.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 impl Config {

@@ -1,7 +1,7 @@
 //! `default.toml`: the manual, and at the same time the defaults.
 //!
-//! The file is compiled in and parsed once. No default stands anywhere else in this crate, so what an
-//! operator reads there is what runs.
+//! The file is compiled in and parsed once. No default stands anywhere else in this crate, so what
+//! an operator reads there is what runs.
 
 use std::sync::OnceLock;
 

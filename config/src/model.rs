@@ -1,8 +1,8 @@
 //! The configuration as the rest of Tidegate sees it: typed, complete, and true.
 //!
 //! Every value of these types has been through validation: units are gone (a [`Duration`], bytes),
-//! a key that stood in no file has its default, names are resolved, and what one part says fits what
-//! the others say. Nothing here knows TOML; that is the schema's business.
+//! a key that stood in no file has its default, names are resolved, and what one part says fits
+//! what the others say. Nothing here knows TOML; that is the schema's business.
 
 use std::{
     fmt,

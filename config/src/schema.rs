@@ -1,7 +1,7 @@
 //! The schema: which tables and keys there are, and what each accepts.
 //!
-//! Reading gives the raw configuration: each value on its own is right, or is missing here and stands
-//! among the faults. Whether the values fit each other is [`crate::validate`]'s business.
+//! Reading gives the raw configuration: each value on its own is right, or is missing here and
+//! stands among the faults. Whether the values fit each other is [`crate::validate`]'s business.
 
 mod listener;
 mod pool;

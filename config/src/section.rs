@@ -53,6 +53,8 @@ pub(crate) struct Section<'a> {
     /// The same table in `default.toml`, several where the file shows several.
     defaults: Vec<&'static DeTable<'static>>,
     known: RefCell<Vec<&'static str>>,
+    /// Keys that must be there and are not: key, what, help.
+    missing: RefCell<Vec<(String, String, String)>>,
     findings: &'a Findings<'a>,
 }
 
@@ -66,6 +68,7 @@ impl<'a> Section<'a> {
             fallbacks: Vec::new(),
             defaults: vec![Manual::defaults()],
             known: RefCell::default(),
+            missing: RefCell::default(),
             findings,
         }
     }
@@ -108,8 +111,7 @@ impl<'a> Section<'a> {
             let what = format!("`{key}` is missing");
             let example = Manual::example(&self.defaults, key);
             let help = format!("expected {}, as in `{example}`", kind.expects());
-            self.findings
-                .add_missing(self.span, self.full(key), what, help);
+            self.missing(key, what, help);
             return None;
         }
         self.value(key, kind)
@@ -178,10 +180,11 @@ impl<'a> Section<'a> {
         self
     }
 
-    /// Says that something that belongs here is missing.
+    /// Notes that `key` belongs here and is missing.
     pub(crate) fn missing(&self, key: &str, what: impl Into<String>, help: impl Into<String>) {
-        self.findings
-            .add_missing(self.span, self.full(key), what, help);
+        self.missing
+            .borrow_mut()
+            .push((key.to_owned(), what.into(), help.into()));
     }
 
     /// Says that `key`, which the file has here, does not belong here.
@@ -192,9 +195,11 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Says which keys of the file nobody asked for. To be called when all were asked for.
+    /// Says which keys of the file nobody asked for, and which are missing. To be called when all
+    /// were asked for.
     pub(crate) fn finish(&self) {
         let known = self.known.borrow();
+        let mut meant = Vec::new();
         let keys = self.table.into_iter().flat_map(|table| table.keys());
         for key in keys.filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let name: &str = key.get_ref();
@@ -202,9 +207,17 @@ impl<'a> Section<'a> {
                 "" => format!("there is no table or key `{name}`"),
                 path => format!("[{path}] has no key `{name}`"),
             };
-            let help = suggest(name, &known, &self.path);
+            let suggestion = suggest(name, &known, &self.path);
+            meant.extend(suggestion.key);
             self.findings
-                .add(key.span().into(), self.full(name), what, help);
+                .add(key.span().into(), self.full(name), what, suggestion.help);
+        }
+        for (key, what, help) in self.missing.take() {
+            // A key with a slip in it is one mistake, not a wrong one and a missing one.
+            if !meant.contains(&key.as_str()) {
+                self.findings
+                    .add_missing(self.span, self.full(&key), what, help);
+            }
         }
     }
 
@@ -217,6 +230,7 @@ impl<'a> Section<'a> {
             fallbacks: Vec::new(),
             defaults: self.default_children(key),
             known: RefCell::default(),
+            missing: RefCell::default(),
             findings: self.findings,
         }
     }
@@ -258,27 +272,45 @@ impl<'a> Section<'a> {
     }
 }
 
+/// What is said of an unknown key.
+struct Suggestion {
+    /// The key of this section that was meant, if one comes near.
+    key: Option<&'static str>,
+    help: String,
+}
+
 /// What was most likely meant by the unknown key `name` in a section with the keys `known`.
-fn suggest(name: &str, known: &[&'static str], path: &str) -> String {
+fn suggest(name: &str, known: &[&'static str], path: &str) -> Suggestion {
     let bare = name.strip_prefix("tcp_").unwrap_or(name).replace('-', "_");
-    let other_name = KNOWN_ELSEWHERE
-        .iter()
-        .find(|(other, _)| *other == bare)
-        .map(|(_, ours)| *ours);
-    if let Some(ours) = other_name.filter(|ours| known.contains(ours)) {
-        return format!("it is called `{ours}` here");
+    let known_elsewhere = KNOWN_ELSEWHERE.iter().find(|(other, _)| *other == bare);
+    if let Some((_, ours)) = known_elsewhere.filter(|(_, ours)| known.contains(ours)) {
+        return Suggestion {
+            key: Some(ours),
+            help: format!("it is called `{ours}` here"),
+        };
     }
-    if let Some(near) =
-        nearest(name, known.iter().copied()).or_else(|| nearest(&bare, known.iter().copied()))
-    {
-        return format!("did you mean `{near}`?");
+    let near = |name: &str| {
+        let near = nearest(name, known.iter().copied())?;
+        known.iter().copied().find(|key| *key == near)
+    };
+    if let Some(near) = near(name).or_else(|| near(&bare)) {
+        return Suggestion {
+            key: Some(near),
+            help: format!("did you mean `{near}`?"),
+        };
     }
     let elsewhere = Manual::sections_with(&bare);
     if let Some(section) = elsewhere.first().filter(|section| section.as_str() != path) {
-        return format!("`{bare}` is a key of {section}");
+        return Suggestion {
+            key: None,
+            help: format!("`{bare}` is a key of {section}"),
+        };
     }
     let mut keys: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
     keys.sort();
     keys.dedup();
-    format!("known here: {}", keys.join(", "))
+    Suggestion {
+        key: None,
+        help: format!("known here: {}", keys.join(", ")),
+    }
 }

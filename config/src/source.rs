@@ -1,10 +1,10 @@
-//! The text of a configuration, and places in it: what turns a byte offset into the line, the column
-//! and the underlined excerpt that a fault shows.
+//! The text of a configuration, and places in it: what turns a byte offset into the line, the
+//! column and the underlined excerpt that a fault shows.
 
 use std::ops::Range;
 
-/// Characters of a source line that a fault shows at most. Longer lines are cut at the right, so that
-/// a pasted body of kilobytes does not bury the message.
+/// Characters of a source line that a fault shows at most. Longer lines are cut at the right, so
+/// that a pasted body of kilobytes does not bury the message.
 const EXCERPT_CHARS_MAX: usize = 120;
 
 /// Characters of a message at most: it may quote a key or a value of any length.
@@ -99,7 +99,8 @@ impl Source<'_> {
             text.push_str(" ..");
         }
         let column = before.chars().count() + 1;
-        // A tab stays a tab, so that the caret stands under its character whatever the tab width is.
+        // A tab stays a tab, so that the caret stands under its character whatever the tab width
+        // is.
         let mut underline: String = before
             .chars()
             .take(EXCERPT_CHARS_MAX)

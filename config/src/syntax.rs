@@ -1,16 +1,17 @@
 //! From text to a TOML document, also where the text is not TOML everywhere.
 //!
-//! The parser of the `toml` crate recovers within a value, but a header without its bracket or a list
-//! without its end makes it lose what follows. So a statement that it cannot read is blanked, in place,
-//! and the rest is parsed again: every later mistake is still found, at its own line and column.
+//! The parser of the `toml` crate recovers within a value, but a header without its bracket or a
+//! list without its end makes it lose what follows. So a statement that it cannot read is blanked,
+//! in place, and the rest is parsed again: every later mistake is still found, at its own line and
+//! column.
 
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use crate::source::{Source, Span};
 
-/// Statements that are blanked before the rest is left as it is: each costs one more parse, and a text
-/// with more of them is not a configuration.
+/// Statements that are blanked before the rest is left as it is: each costs one more parse, and a
+/// text with more of them is not a configuration.
 const BLANKED_MAX: usize = 32;
 
 /// A text of which the unreadable statements were blanked.
@@ -87,7 +88,8 @@ impl Readable {
     }
 }
 
-/// Where an error stands. All errors of the parser have a place; the end of the text stands in for one.
+/// Where an error stands. All errors of the parser have a place; the end of the text stands in for
+/// one.
 fn error_span(error: &Error, text: &str) -> Span {
     error.span().unwrap_or(text.len()..text.len()).into()
 }

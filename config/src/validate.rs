@@ -1,8 +1,8 @@
 //! From the raw configuration to the typed one: the only way there.
 //!
-//! Here is what concerns more than one value: that names are unique and lead somewhere, that addresses
-//! are owned, that a backend can be reached. A value that could not be read is skipped; its fault is
-//! noted already, and what it was meant to be is not guessed.
+//! Here is what concerns more than one value: that names are unique and lead somewhere, that
+//! addresses are owned, that a backend can be reached. A value that could not be read is skipped;
+//! its fault is noted already, and what it was meant to be is not guessed.
 
 mod listener;
 mod network;

@@ -1,7 +1,8 @@
 //! Kinds of values: what a key accepts, how that is read, and how it is said.
 //!
-//! A kind states once what it accepts ([`Kind::expects`]). The same words stand in the help of every
-//! fault and, checked by a test, in `default.toml`, so neither can promise what the reader refuses.
+//! A kind states once what it accepts ([`Kind::expects`]). The same words stand in the help of
+//! every fault and, checked by a test, in `default.toml`, so neither can promise what the reader
+//! refuses.
 
 pub(crate) mod address;
 pub(crate) mod number;

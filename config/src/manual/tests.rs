@@ -23,8 +23,8 @@ fn schema() -> BTreeMap<String, String> {
     asked
 }
 
-/// Every key of the manual, with the comment above it on one line. A key that stands twice is described
-/// where it stands first.
+/// Every key of the manual, with the comment above it on one line. A key that stands twice is
+/// described where it stands first.
 fn described() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let (mut table, mut comment) = (String::new(), String::new());

@@ -13,8 +13,9 @@ use crate::{
     },
 };
 
-/// Largest datagram in bytes. A program that reads frames of one piece can be attached in the driver
-/// up to this size: what a page of 4096 bytes leaves beside the head and tail room of a frame.
+/// Largest datagram in bytes. A program that reads frames of one piece can be attached in the
+/// driver up to this size: what a page of 4096 bytes leaves beside the head and tail room of a
+/// frame.
 pub(crate) const MTU_MAX: u32 = 3506;
 
 /// Smallest datagram that every IPv4 host must take (RFC 9293 3.7.1, by way of RFC 791).

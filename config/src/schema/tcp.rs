@@ -45,9 +45,9 @@ pub(crate) struct RawTcp {
     pub(crate) dscp: Read<u8>,
 }
 
-/// Memory of one connection in one direction. Below, two full segments do not fit, and a receiver may
-/// not acknowledge each alone; the upper end is what a window can say (RFC 7323 2.3) down to a power of
-/// two.
+/// Memory of one connection in one direction. Below, two full segments do not fit, and a receiver
+/// may not acknowledge each alone; the upper end is what a window can say (RFC 7323 2.3) down to a
+/// power of two.
 const MEMORY: RangeInclusive<u64> = 4 << 10..=512 << 20;
 
 /// Both names that Linux and the RFCs have for the second.

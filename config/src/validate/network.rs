@@ -26,8 +26,8 @@ pub(super) struct Network {
     routes_v6: bool,
 }
 
-/// Checks the addresses, routers and names of all ports against each other. `None` where a whole list is
-/// not there to be read.
+/// Checks the addresses, routers and names of all ports against each other. `None` where a whole
+/// list is not there to be read.
 pub(super) fn check(ports: &[RawPort], findings: &Findings<'_>) -> Option<Network> {
     let interfaces = ports.iter().filter_map(|port| port.interface.as_ref());
     let interfaces = interfaces.map(|name| (&name.value, name.span));
@@ -72,16 +72,14 @@ impl Network {
                 .owned
                 .extend(addresses.known.iter().map(|owned| owned.value));
             network.unread.extend(addresses.unread.iter().cloned());
-            let gateways = port.gateways.as_ref().map(|gateways| &gateways.value);
             // A router that could not be read may be of either family.
-            let routes = |is_v4: bool| {
-                gateways.is_none_or(|gateways| {
-                    let mut known = gateways.known.iter();
-                    !gateways.unread.is_empty() || known.any(|r| r.value.is_ipv4() == is_v4)
-                })
+            let Some(gateways) = port.gateways.as_ref().map(|gateways| &gateways.value) else {
+                (network.routes_v4, network.routes_v6) = (true, true);
+                continue;
             };
-            network.routes_v4 |= routes(true);
-            network.routes_v6 |= routes(false);
+            let any_unread = !gateways.unread.is_empty();
+            network.routes_v4 |= any_unread || gateways.known.iter().any(|r| r.value.is_ipv4());
+            network.routes_v6 |= any_unread || gateways.known.iter().any(|r| r.value.is_ipv6());
         }
         (!network.owned.is_empty() || !network.unread.is_empty()).then_some(network)
     }
@@ -108,8 +106,8 @@ impl Network {
         !self.unread.is_empty() || self.owned.iter().any(same_family)
     }
 
-    /// Whether a datagram to `address` has a way, as far as that is known: its network is connected, or a
-    /// router is known.
+    /// Whether a datagram to `address` has a way, as far as that is known: its network is
+    /// connected, or a router is known.
     pub(super) fn may_reach(&self, address: IpAddr) -> bool {
         let routed = if address.is_ipv4() {
             self.routes_v4
@@ -136,8 +134,8 @@ impl Network {
     }
 }
 
-/// Whether the network of an owned address that could not be read may contain `address`: it does if they
-/// share the first byte (IPv4) or 32 bits (IPv6), or if nothing can be known of it.
+/// Whether the network of an owned address that could not be read may contain `address`: it does if
+/// they share the first byte (IPv4) or 32 bits (IPv6), or if nothing can be known of it.
 fn may_contain(unread: &str, address: IpAddr) -> bool {
     let written = unread.split('/').next().unwrap_or_default();
     written.parse().map_or(true, |addr: IpAddr| {
@@ -162,7 +160,7 @@ fn check_gateways(addresses: &Items<Cidr>, gateways: &Items<IpAddr>, findings: &
                 .unread
                 .iter()
                 .any(|unread| may_contain(unread, router));
-        let first = of_family[usize::from(router.is_ipv6())].replace(router);
+        let first = &mut of_family[usize::from(router.is_ipv6())];
         if owned().any(|owned| owned.addr == router) {
             let what = format!("{router} is an address of this port itself");
             refuse(span, what, "expected the address of a router".to_owned());
@@ -174,6 +172,8 @@ fn check_gateways(addresses: &Items<Cidr>, gateways: &Items<IpAddr>, findings: &
             let family = if router.is_ipv4() { "IPv4" } else { "IPv6" };
             let what = format!("{router} is a second {family} router of this port");
             refuse(span, what, format!("keep this one or {first}"));
+        } else {
+            *first = Some(router);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     fault::Findings,
     model::{Backend, Pool},
-    schema::{RawBackend, RawListener, RawPool},
+    schema::{RawBackend, RawListener, RawPool, ServiceKind},
     section::chosen,
     source::Located,
     validate::{check_names, check_unique, network::Network, tcp},
@@ -64,21 +64,28 @@ pub(super) fn check_uses(
     let names: Vec<&Located<String>> = pools.iter().filter_map(|p| p.name.as_ref()).collect();
     let all_names_known = names.len() == pools.len() && findings.is_whole();
     let mut used: Vec<&str> = Vec::new();
-    for asked in listeners
-        .iter()
-        .filter_map(|listener| listener.pool.as_ref()?.as_ref())
-    {
+    for listener in listeners {
+        let Some(Some(asked)) = &listener.pool else {
+            continue;
+        };
         used.push(&asked.value);
-        if !all_names_known || names.iter().any(|name| name.value == asked.value) {
+        // That another service has no pool is said already.
+        let may_be_proxy = listener
+            .service
+            .as_ref()
+            .is_none_or(|service| service.value == ServiceKind::Proxy);
+        let exists = names.iter().any(|name| name.value == asked.value);
+        if !all_names_known || exists || !may_be_proxy {
             continue;
         }
         let near = nearest(&asked.value, names.iter().map(|name| name.value.as_str()));
         // The pool that was most likely meant is not called unused on top of it.
         used.extend(near);
-        let known: Vec<String> = names
+        let mut known: Vec<String> = names
             .iter()
             .map(|name| format!("{:?}", name.value))
             .collect();
+        known.dedup();
         let help = match near {
             Some(near) => format!("did you mean {near:?}?"),
             None if known.is_empty() => "add a [[pool]] of this name".to_owned(),

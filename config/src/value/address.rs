@@ -61,7 +61,8 @@ fn parse_owned(text: &str) -> Result<Cidr, Refusal> {
     Ok(Cidr { addr, prefix })
 }
 
-/// RFC 1122 3.2.1.3: all zeros name the network, all ones everyone in it. RFC 3021: not with 31 bits.
+/// RFC 1122 3.2.1.3: all zeros name the network, all ones everyone in it. RFC 3021: not with 31
+/// bits.
 fn check_host_bits(address: Ipv4Addr, prefix: u8) -> Result<(), Refusal> {
     let host_mask = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
     let host = address.to_bits() & host_mask;
@@ -87,7 +88,7 @@ fn parse_host(text: &str) -> Result<IpAddr, Refusal> {
         IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
         IpAddr::V4(v4) if v4.octets()[0] >= 240 => "reserved",
         IpAddr::V6(v6) if v6.is_unspecified() => "no address of a host",
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address in IPv6 clothes",
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address written as one of IPv6",
         _ if address.is_multicast() => "a multicast address",
         _ if address.is_loopback() => "a loopback address, which never leaves the kernel",
         IpAddr::V4(_) | IpAddr::V6(_) => return Ok(address),

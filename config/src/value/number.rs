@@ -44,7 +44,8 @@ const DURATION_UNITS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
-/// Suffixes of sizes, the largest first, in bytes. Powers of 1024, as in sysctl.conf and haproxy.cfg.
+/// Suffixes of sizes, the largest first, in bytes. Powers of 1024, as in sysctl.conf and
+/// haproxy.cfg.
 const SIZE_UNITS: [(&str, u64); 3] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)];
 
 impl<T> Whole<T> {

@@ -51,7 +51,8 @@ pub(crate) const SOCKET: Parsed<PathBuf> = Parsed {
     parse: parse_socket,
 };
 
-/// Permission bits as `chmod` takes them. A string, since 0660 is no TOML number and 660 another one.
+/// Permission bits as `chmod` takes them. A string, since 0660 is no TOML number and 660 another
+/// one.
 pub(crate) const MODE: Parsed<u32> = Parsed {
     expects: "three octal digits in a string, like \"0660\"",
     parse: parse_mode,
