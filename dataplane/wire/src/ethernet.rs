@@ -53,7 +53,7 @@ impl Ethernet {
     ///
     /// # Errors
     /// The frame is cut short, has a length field, or has more than one tag.
-    #[inline]
+    #[inline(always)]
     pub fn parse(frame: &[u8]) -> Result<(Self, &[u8]), Discard> {
         let (header, mut rest) = frame
             .split_first_chunk::<{ Self::LEN }>()

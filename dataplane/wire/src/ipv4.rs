@@ -20,7 +20,7 @@ const FRAGMENT: u16 = 0x3fff;
 /// # Errors
 /// The header is cut short or contradicts itself, its checksum is wrong, or the datagram is a
 /// fragment.
-#[inline]
+#[inline(always)]
 pub fn parse(bytes: &[u8]) -> Result<Datagram<'_>, Discard> {
     let fixed = bytes
         .first_chunk::<HEADER_LEN>()

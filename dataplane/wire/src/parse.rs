@@ -55,17 +55,26 @@ pub enum Body<'a> {
 #[inline]
 pub fn parse(frame: &[u8], checksum: RxChecksum) -> Result<Packet<'_>, Discard> {
     let (ethernet, payload) = Ethernet::parse(frame)?;
-    let datagram = match ethernet.ether_type {
-        ETHER_TYPE_IPV4 => ipv4::parse(payload)?,
-        ETHER_TYPE_IPV6 => ipv6::parse(payload)?,
+    match ethernet.ether_type {
+        ETHER_TYPE_IPV4 => parse_payload(ethernet, ipv4::parse(payload)?, checksum),
+        ETHER_TYPE_IPV6 => parse_payload(ethernet, ipv6::parse(payload)?, checksum),
         ETHER_TYPE_ARP => {
-            return Ok(Packet {
-                ethernet,
-                body: Body::Arp(Arp::parse(payload)?),
-            });
+            let body = Body::Arp(Arp::parse(payload)?);
+            Ok(Packet { ethernet, body })
         }
-        _ => return Err(Discard::EthernetTypeUnknown),
-    };
+        _ => Err(Discard::EthernetTypeUnknown),
+    }
+}
+
+/// What a datagram carries. Each version of IP gets its own copy of this, down to the segment: so
+/// the addresses stay in registers, where one variable for both versions sends the headers through
+/// memory three times more, at half again the cost of a frame.
+#[inline(always)]
+fn parse_payload<'a>(
+    ethernet: Ethernet,
+    datagram: Datagram<'a>,
+    checksum: RxChecksum,
+) -> Result<Packet<'a>, Discard> {
     match (datagram.protocol, datagram.ip.dst) {
         (PROTOCOL_TCP, _) => parse_tcp(ethernet, datagram, checksum),
         (PROTOCOL_ICMPV4, IpAddr::V4(_)) => parse_icmpv4(ethernet, &datagram),
@@ -75,7 +84,7 @@ pub fn parse(frame: &[u8], checksum: RxChecksum) -> Result<Packet<'_>, Discard> 
 }
 
 /// A TCP segment.
-#[inline]
+#[inline(always)]
 fn parse_tcp<'a>(
     ethernet: Ethernet,
     Datagram { ip, payload, .. }: Datagram<'a>,

@@ -87,7 +87,7 @@ impl Tcp {
     ///
     /// # Errors
     /// The header is cut short, or its length contradicts the segment's.
-    #[inline]
+    #[inline(always)]
     pub fn parse(segment: &[u8]) -> Result<(Self, &[u8]), Discard> {
         let fixed = segment
             .first_chunk::<{ Self::LEN }>()
