@@ -1,0 +1,460 @@
+//! Neighbours: the stations on our links, found by ARP (RFC 826) and neighbour discovery (RFC 4861).
+//!
+//! One table of fixed size for all ports and both versions. An entry is made when something is to
+//! be sent to a station, or when the station asks for one of our addresses:
+//!
+//! ```text
+//!            to be sent to           answer
+//!   (none) ---------------> Asking ----------> Known <----+
+//!      \                      |                  | 30 s   | answer
+//!       \  asked for us       | 3 requests,      v        |
+//!        +----------> Known   | 1 s apart     Confirming -+
+//!                             v                  | 3 requests, 1 s apart
+//!                           Lost --- 3 s ----> (none)
+//! ```
+//!
+//! A known entry that nothing used for 30 s is forgotten. While a station is asked for, up to three
+//! datagrams wait; the oldest makes room. When it does not answer, the flows whose datagrams
+//! waited are told, so that an open fails in seconds, and for three more seconds everything to it
+//! fails at once. Frames are not written here: the turn asks what is to be sent.
+//!
+//! It does not keep RFC 4861's finer states (DELAY before PROBE) and takes no hints from TCP.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use arrayvec::ArrayVec;
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+use tidegate_port::Frame;
+use tidegate_wire::{Discard, Instant, MacAddr};
+
+use crate::queue::IndexQueue;
+use crate::route::Way;
+use crate::table::write_address;
+use crate::wheel::Wheel;
+
+/// Requests before a station counts as lost (RFC 4861 10, MAX_MULTICAST_SOLICIT).
+const TRIES: u8 = 3;
+/// Time between requests (RFC 4861 10, RETRANS_TIMER).
+const RETRANSMIT: Duration = Duration::from_secs(1);
+/// How long an answer is believed (RFC 4861 10, REACHABLE_TIME).
+const REACHABLE: Duration = Duration::from_secs(30);
+/// How long a lost station is not asked for again. Longer saves requests to a dead router's
+/// address, shorter finds a station sooner that came up without announcing itself.
+const LOST: Duration = Duration::from_secs(3);
+/// Datagrams that wait for one station (RFC 4861 7.2.2 asks for one at least, Linux had three).
+pub(crate) const WAITING_MAX: usize = 3;
+/// Entries that are looked at for one that can be given up when the table is full.
+const EVICTION_LOOKS: u32 = 16;
+
+/// Where a flow's next hop stands in the table. It may have been forgotten meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HopId {
+    index: u32,
+    generation: u32,
+}
+
+impl HopId {
+    /// No entry.
+    pub(crate) const NONE: Self = Self {
+        index: u32::MAX,
+        generation: 0,
+    };
+}
+
+/// What is known of a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Being asked for; its MAC address is not known.
+    Asking,
+    /// Answered not long ago.
+    Known,
+    /// Known, and asked again whether it is still there.
+    Confirming,
+    /// Did not answer.
+    Lost,
+}
+
+/// Datagrams that wait until their next hop is known. Their frames are written but for the MAC
+/// address.
+pub(crate) type WaitingList = ArrayVec<Frame, WAITING_MAX>;
+
+/// Where frames to a station go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) port: u16,
+    pub(crate) mac: MacAddr,
+    pub(crate) vlan: Option<u16>,
+}
+
+/// What the way to a station is good for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hop {
+    /// Frames can go.
+    Known(Link),
+    /// Frames have to wait; the MAC address in here is none.
+    Asked(Link),
+    /// The station does not answer; the MAC address in here is none.
+    Lost(Link),
+}
+
+/// A request that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) port: u16,
+    pub(crate) address: IpAddr,
+    pub(crate) vlan: Option<u16>,
+    /// The station itself is asked, not everybody.
+    pub(crate) unicast: Option<MacAddr>,
+}
+
+/// What a station said of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lesson {
+    /// It asked for us, so it wants to talk.
+    AskedForUs,
+    /// It answered, or told everybody. Whom we do not know already is not remembered.
+    Told,
+    /// It told, and asks us not to replace what we know by it (RFC 4861 7.2.5).
+    ToldSoftly,
+}
+
+#[derive(Debug)]
+struct Neighbour {
+    port: u16,
+    address: IpAddr,
+    mac: MacAddr,
+    vlan: Option<u16>,
+    standing: Standing,
+    tries: u8,
+    /// Something was sent to it since it was last confirmed.
+    is_used: bool,
+    waiting: WaitingList,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    neighbour: Option<Neighbour>,
+}
+
+/// The neighbour table of a worker.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    slots: Vec<Slot>,
+    table: HashTable<u32>,
+    key: [u8; 16],
+    free: Vec<u32>,
+    wheel: Wheel,
+    /// Entries whose request is to be sent.
+    questions: IndexQueue,
+    /// Entries whose waiting datagrams can go.
+    answered: IndexQueue,
+    /// Entries whose waiting datagrams cannot go, ever.
+    lost: IndexQueue,
+    /// Where the search for an entry to give up goes on.
+    hand: u32,
+}
+
+impl Neighbours {
+    /// An empty table for `neighbours_max` stations.
+    pub(crate) fn new(neighbours_max: u32, key: [u8; 16]) -> Self {
+        let mut slots = Vec::new();
+        slots.resize_with(neighbours_max as usize, Slot::default);
+        Self {
+            slots,
+            table: HashTable::with_capacity(neighbours_max as usize * 2),
+            key,
+            free: (0..neighbours_max).rev().collect(),
+            wheel: Wheel::new(neighbours_max),
+            questions: IndexQueue::new(neighbours_max),
+            answered: IndexQueue::new(neighbours_max),
+            lost: IndexQueue::new(neighbours_max),
+            hand: 0,
+        }
+    }
+
+    /// Stations in the table.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.table.len()).expect("made from a 32-bit count")
+    }
+
+    /// The entry of the station that `way` leads to; a new one is asked for, in `vlan`.
+    pub(crate) fn enter(
+        &mut self,
+        way: Way,
+        vlan: Option<u16>,
+        now: Instant,
+    ) -> Result<HopId, Discard> {
+        let index = match self.find(way.port, way.next_hop) {
+            Some(index) => index,
+            None => {
+                let index = self.insert(way.port, way.next_hop, vlan)?;
+                self.ask(index, now);
+                index
+            }
+        };
+        Ok(HopId {
+            index,
+            generation: self.slots[index as usize].generation,
+        })
+    }
+
+    /// What the entry is good for; `None` where it was forgotten.
+    pub(crate) fn hop(&mut self, id: HopId) -> Option<Hop> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        let neighbour = slot
+            .neighbour
+            .as_mut()
+            .filter(|_| slot.generation == id.generation)?;
+        neighbour.is_used = true;
+        let link = Link {
+            port: neighbour.port,
+            mac: neighbour.mac,
+            vlan: neighbour.vlan,
+        };
+        Some(match neighbour.standing {
+            Standing::Known | Standing::Confirming => Hop::Known(link),
+            Standing::Asking => Hop::Asked(link),
+            Standing::Lost => Hop::Lost(link),
+        })
+    }
+
+    /// Lets a datagram wait for its next hop, which [`hop`](Self::hop) has just said is asked for.
+    /// The one that makes room comes back.
+    pub(crate) fn wait(&mut self, id: HopId, frame: Frame) -> Option<Frame> {
+        let list = match &mut self.slots[id.index as usize].neighbour {
+            Some(neighbour) => &mut neighbour.waiting,
+            None => return Some(frame),
+        };
+        let oldest = if list.is_full() { list.pop_at(0) } else { None };
+        list.push(frame);
+        oldest
+    }
+
+    /// A station has said where it lives.
+    pub(crate) fn learn(
+        &mut self,
+        way: Way,
+        (mac, vlan): (MacAddr, Option<u16>),
+        lesson: Lesson,
+        now: Instant,
+    ) -> Result<(), Discard> {
+        let index = match (self.find(way.port, way.next_hop), lesson) {
+            (Some(index), _) => index,
+            (None, Lesson::AskedForUs) => self.insert(way.port, way.next_hop, vlan)?,
+            (None, Lesson::Told | Lesson::ToldSoftly) => {
+                return Err(match way.next_hop {
+                    IpAddr::V4(_) => Discard::ArpUnsolicited,
+                    IpAddr::V6(_) => Discard::NdpUnsolicited,
+                });
+            }
+        };
+        let neighbour = self.slots[index as usize]
+            .neighbour
+            .as_mut()
+            .expect("an index in the table is that of an entry");
+        let is_known = matches!(neighbour.standing, Standing::Known | Standing::Confirming);
+        if lesson == Lesson::ToldSoftly && is_known && neighbour.mac != mac {
+            return Ok(());
+        }
+        neighbour.mac = mac;
+        neighbour.vlan = vlan;
+        neighbour.standing = Standing::Known;
+        neighbour.tries = 0;
+        neighbour.is_used = false;
+        if !neighbour.waiting.is_empty() {
+            self.answered.push(index);
+        }
+        self.lost.remove(index);
+        self.questions.remove(index);
+        self.wheel.arm(index, Some(now + REACHABLE));
+        Ok(())
+    }
+
+    /// A flow gets no answers: the station is asked whether it is still there.
+    pub(crate) fn doubt(&mut self, id: HopId, now: Instant) {
+        let Some(slot) = self.slots.get_mut(id.index as usize) else {
+            return;
+        };
+        let is_same = slot.generation == id.generation;
+        if let Some(neighbour) = slot.neighbour.as_mut().filter(|_| is_same)
+            && neighbour.standing == Standing::Known
+        {
+            neighbour.standing = Standing::Confirming;
+            self.ask(id.index, now);
+        }
+    }
+
+    /// Carries out one timer that is due; answers whether there was one.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let Some(index) = self.wheel.poll_expired(now) else {
+            return false;
+        };
+        let Some(neighbour) = &mut self.slots[index as usize].neighbour else {
+            return true;
+        };
+        match neighbour.standing {
+            Standing::Known if neighbour.is_used => {
+                neighbour.standing = Standing::Confirming;
+                neighbour.is_used = false;
+                self.ask(index, now);
+            }
+            Standing::Asking | Standing::Confirming if neighbour.tries < TRIES => {
+                self.ask(index, now);
+            }
+            Standing::Asking => {
+                neighbour.standing = Standing::Lost;
+                self.lost.push(index);
+                self.questions.remove(index);
+                self.wheel.arm(index, Some(now + LOST));
+            }
+            // Nobody needs it, or it has gone: the next datagram asks everybody for it.
+            Standing::Known | Standing::Confirming | Standing::Lost => self.forget(index),
+        }
+        true
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next_deadline()
+    }
+
+    /// Whether something is to be sent or told.
+    pub(crate) const fn has_work(&self) -> bool {
+        !self.questions.is_empty() || !self.answered.is_empty() || !self.lost.is_empty()
+    }
+
+    /// A request that is to be sent.
+    pub(crate) fn take_question(&mut self) -> Option<Question> {
+        let index = self.questions.pop()?;
+        let neighbour = self.slots[index as usize].neighbour.as_ref()?;
+        let is_confirming = neighbour.standing == Standing::Confirming;
+        Some(Question {
+            port: neighbour.port,
+            address: neighbour.address,
+            vlan: neighbour.vlan,
+            unicast: is_confirming.then_some(neighbour.mac),
+        })
+    }
+
+    /// Datagrams that can go, and where to.
+    pub(crate) fn take_answered(&mut self) -> Option<(Link, WaitingList)> {
+        let index = self.answered.pop()?;
+        let neighbour = self.slots[index as usize].neighbour.as_mut()?;
+        let link = Link {
+            port: neighbour.port,
+            mac: neighbour.mac,
+            vlan: neighbour.vlan,
+        };
+        Some((link, core::mem::take(&mut neighbour.waiting)))
+    }
+
+    /// Datagrams that will never go, and the port that their frames belong to.
+    pub(crate) fn take_lost(&mut self) -> Option<(u16, WaitingList)> {
+        let index = self.lost.pop()?;
+        let neighbour = self.slots[index as usize].neighbour.as_mut()?;
+        Some((neighbour.port, core::mem::take(&mut neighbour.waiting)))
+    }
+
+    fn find(&self, port: u16, address: IpAddr) -> Option<u32> {
+        let is_it = |index: &u32| {
+            self.slots[*index as usize]
+                .neighbour
+                .as_ref()
+                .is_some_and(|other| other.port == port && other.address == address)
+        };
+        self.table
+            .find(hash(&self.key, port, address), is_it)
+            .copied()
+    }
+
+    /// A new entry, being asked for but not asked yet.
+    fn insert(&mut self, port: u16, address: IpAddr, vlan: Option<u16>) -> Result<u32, Discard> {
+        if self.free.is_empty() {
+            self.evict();
+        }
+        let index = self.free.pop().ok_or(Discard::NeighbourTableFull)?;
+        self.slots[index as usize].neighbour = Some(Neighbour {
+            port,
+            address,
+            mac: MacAddr::ZERO,
+            vlan,
+            standing: Standing::Asking,
+            tries: 0,
+            is_used: false,
+            waiting: WaitingList::new(),
+        });
+        let (slots, key) = (&self.slots, &self.key);
+        let hash_of = |index: &u32| {
+            slots[*index as usize]
+                .neighbour
+                .as_ref()
+                .map_or(0, |other| hash(key, other.port, other.address))
+        };
+        self.table.insert_unique(hash_of(&index), index, hash_of);
+        Ok(index)
+    }
+
+    /// Sends a request, and another one later.
+    fn ask(&mut self, index: u32, now: Instant) {
+        if let Some(neighbour) = &mut self.slots[index as usize].neighbour {
+            neighbour.tries += 1;
+            self.questions.push(index);
+            self.wheel.arm(index, Some(now + RETRANSMIT));
+        }
+    }
+
+    /// Gives up an entry that nobody has used of late, if one is found soon.
+    fn evict(&mut self) {
+        let count = u32::try_from(self.slots.len()).expect("made from a 32-bit count");
+        for _ in 0..EVICTION_LOOKS.min(count * 2) {
+            let index = self.hand;
+            self.hand = (self.hand + 1) % count;
+            let Some(neighbour) = &mut self.slots[index as usize].neighbour else {
+                continue;
+            };
+            let is_settled = matches!(neighbour.standing, Standing::Known | Standing::Lost);
+            if !is_settled || !neighbour.waiting.is_empty() {
+                continue;
+            }
+            // Who was used gets a second chance.
+            if !core::mem::take(&mut neighbour.is_used) {
+                self.forget(index);
+                return;
+            }
+        }
+    }
+
+    /// Takes an entry, for which nothing waits, out of the table.
+    fn forget(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        let Some(neighbour) = slot.neighbour.take() else {
+            return;
+        };
+        debug_assert!(neighbour.waiting.is_empty(), "a frame would be lost");
+        slot.generation = slot.generation.wrapping_add(1);
+        let hash = hash(&self.key, neighbour.port, neighbour.address);
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+        self.wheel.arm(index, None);
+        self.questions.remove(index);
+        self.answered.remove(index);
+        self.lost.remove(index);
+        self.free.push(index);
+    }
+}
+
+fn hash(key: &[u8; 16], port: u16, address: IpAddr) -> u64 {
+    use core::hash::Hasher as _;
+
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write_u16(port);
+    write_address(&mut hasher, address);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

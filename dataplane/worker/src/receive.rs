@@ -1,0 +1,259 @@
+//! The first stage of a turn: a burst from each port, all of it parsed, all of it looked up, all of
+//! it processed.
+//!
+//! Looking up touches each flow of the burst, so by the time they are processed their memory is on
+//! its way into the cache. Nothing is transmitted here but answers that need no flow (ARP, neighbour
+//! discovery, echo, a RST); they go into the port's outgoing burst. Flows are left wanting to
+//! transmit (RFC 9293 3.10.7.4, MUST-58 and MUST-59).
+
+use arrayvec::ArrayVec;
+use tidegate_port::{BURST, Burst, Port};
+use tidegate_tcp::{Events, ResetReply, Segment};
+use tidegate_wire::{Body, Discard, Ethernet, Ip, MacAddr, PROTOCOL_TCP, Packet, RxChecksum};
+
+use crate::app::App;
+use crate::counters::Counter;
+use crate::flow::Phase;
+use crate::passive::Stray;
+use crate::port_tx::PortTx;
+use crate::stack::Stack;
+use crate::{arp, icmp, tell};
+
+/// What a frame was good for, where it was not discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Its content reached a flow or the neighbour table.
+    Delivered,
+    /// It was answered.
+    Answered,
+}
+
+/// Receives a burst from each port; answers how many frames came.
+pub(crate) fn receive<P: Port, A: App>(
+    ports: &mut [PortTx<P>],
+    stack: &mut Stack,
+    app: &mut A,
+    rx: &mut Burst,
+) -> usize {
+    let mut count = 0;
+    for (port, number) in ports.iter_mut().zip(0u16..) {
+        port.port.rx_burst(rx, stack.now);
+        count += rx.len();
+        process(port, number, (&mut *stack, &mut *app), rx);
+        for frame in rx.drain(..) {
+            port.port.give_frame(frame);
+        }
+    }
+    stack.counters.add(Counter::RxFrames, count as u64);
+    count
+}
+
+/// The three passes over a burst.
+fn process<P: Port, A: App>(
+    port: &mut PortTx<P>,
+    number: u16,
+    (stack, app): (&mut Stack, &mut A),
+    rx: &Burst,
+) {
+    let checksum = port.port.facts().rx_checksum;
+    let mac = stack.mac(number);
+    let packets: ArrayVec<_, BURST> = rx
+        .iter()
+        .map(|frame| parse(frame.bytes(), checksum, mac))
+        .collect();
+    let slots: ArrayVec<_, BURST> = packets
+        .iter()
+        .map(|packet| look_up(stack, packet.as_ref().ok()))
+        .collect();
+    for (packet, slot) in packets.into_iter().zip(slots) {
+        let fate = packet
+            .and_then(|packet| on_packet(port, number, (&mut *stack, &mut *app), (&packet, slot)));
+        match fate {
+            Ok(Fate::Delivered) => stack.count(Counter::Delivered),
+            Ok(Fate::Answered) => stack.count(Counter::Answered),
+            Err(discard) => stack.counters.discard(discard),
+        }
+    }
+}
+
+/// Takes a frame apart that is for us, or for a group.
+fn parse(frame: &[u8], checksum: RxChecksum, mac: MacAddr) -> Result<Packet<'_>, Discard> {
+    // A port in promiscuous mode sees what is for others; that is not worth a checksum.
+    let is_for_us = |dst: &[u8; 6]| *dst == mac.0 || MacAddr(*dst).is_multicast();
+    if frame.first_chunk::<6>().is_some_and(|dst| !is_for_us(dst)) {
+        return Err(Discard::NotForUs);
+    }
+    tidegate_wire::parse(frame, checksum)
+}
+
+/// The slot of the flow that a packet belongs to.
+fn look_up(stack: &Stack, packet: Option<&Packet<'_>>) -> Option<u32> {
+    match &packet?.body {
+        Body::Tcp(ip, tcp, text) => {
+            let tuple = Segment::new(ip, tcp, text).tuple;
+            stack.table.find(&tuple, &stack.flows)
+        }
+        Body::Arp(_) | Body::Icmpv4(..) | Body::Icmpv6(..) => None,
+    }
+}
+
+fn on_packet<P: Port, A: App>(
+    port: &mut PortTx<P>,
+    number: u16,
+    (stack, app): (&mut Stack, &mut A),
+    (packet, slot): (&Packet<'_>, Option<u32>),
+) -> Result<Fate, Discard> {
+    let ethernet = &packet.ethernet;
+    match &packet.body {
+        Body::Tcp(ip, tcp, text) => {
+            let seg = Segment::new(ip, tcp, text);
+            on_segment(port, (stack, app), (ethernet, ip), (seg, slot))
+        }
+        Body::Arp(packet) => arp::on_arp(port, number, stack, (ethernet, packet)),
+        Body::Icmpv4(ip, message) => icmp::on_icmpv4(port, (stack, app), (ethernet, ip), message),
+        Body::Icmpv6(ip, message) => {
+            icmp::on_icmpv6((port, number), (stack, app), (ethernet, ip), message)
+        }
+    }
+}
+
+/// A segment arrives. `slot` is where its flow was when the burst was looked up.
+fn on_segment<P: Port, A: App>(
+    port: &mut PortTx<P>,
+    (stack, app): (&mut Stack, &mut A),
+    (ethernet, ip): (&Ethernet, &Ip),
+    (seg, slot): (Segment<'_>, Option<u32>),
+) -> Result<Fate, Discard> {
+    // An earlier segment of the burst may have opened or ended the flow.
+    let is_still_there = |slot: &u32| {
+        stack
+            .flows
+            .at(*slot)
+            .is_some_and(|flow| flow.tcb.tuple() == seg.tuple)
+    };
+    let slot = slot
+        .filter(is_still_there)
+        .or_else(|| stack.table.find(&seg.tuple, &stack.flows));
+    let Some(slot) = slot else {
+        let stray = stack.on_stray(&seg, ethernet.vlan, None);
+        return answer_stray(port, stack, (ethernet, ip), stray);
+    };
+    let id = stack.flows.id(slot);
+    let is_half_open = stack
+        .flows
+        .of(id)
+        .is_some_and(|flow| flow.phase == Phase::HalfOpen);
+    if is_half_open && finishes_handshake(&seg) {
+        let checked = stack.check_accept_queue(app, id);
+        if checked.is_err() {
+            tell::on_events(app, stack, id, Events::empty());
+            return checked.map(|()| Fate::Delivered);
+        }
+    }
+    let arrival = stack.with_flow(id, |flow, cx| flow.tcb.on_segment(seg, cx));
+    let arrival = match arrival.unwrap_or(Err(Discard::TcpNoListener)) {
+        Ok(arrival) => arrival,
+        Err(discard) => {
+            tell::on_events(app, stack, id, Events::empty());
+            return Err(discard);
+        }
+    };
+    if arrival.events.contains(Events::SUPERSEDED) {
+        return reopen(port, (stack, app), (ethernet, ip), (seg, slot));
+    }
+    stack.count(Counter::RxSegments);
+    stack
+        .counters
+        .add(Counter::RxTextBytes, seg.text.len() as u64);
+    tell::on_arrival(app, stack, id, &arrival);
+    Ok(Fate::Delivered)
+}
+
+/// Whether a segment to a half-open flow is the ACK that it waits for.
+fn finishes_handshake(seg: &Segment<'_>) -> bool {
+    use tidegate_wire::TcpFlags;
+
+    seg.flags.contains(TcpFlags::ACK) && !seg.flags.intersects(TcpFlags::RST | TcpFlags::SYN)
+}
+
+/// RFC 9293 3.6.1, MAY-2: the flow in `slot` was in TIME_WAIT and gives way to the SYN.
+fn reopen<P: Port, A: App>(
+    port: &mut PortTx<P>,
+    (stack, app): (&mut Stack, &mut A),
+    (ethernet, ip): (&Ethernet, &Ip),
+    (seg, slot): (Segment<'_>, u32),
+) -> Result<Fate, Discard> {
+    let proposed = stack.secrets.iss(&seg.tuple, stack.now);
+    let iss = stack
+        .flows
+        .at(slot)
+        .map(|flow| flow.tcb.iss_after(proposed));
+    // The application may still have had text to read; for a peer that reuses its port so soon
+    // that is over.
+    tell::force_end(app, stack, stack.flows.id(slot));
+    stack.remove(slot);
+    stack.count(Counter::TimeWaitReused);
+    let stray = stack.on_stray(&seg, ethernet.vlan, iss);
+    answer_stray(port, stack, (ethernet, ip), stray)
+}
+
+/// What is sent for a segment that belongs to no flow.
+fn answer_stray<P: Port>(
+    port: &mut PortTx<P>,
+    stack: &mut Stack,
+    (ethernet, ip): (&Ethernet, &Ip),
+    stray: Stray,
+) -> Result<Fate, Discard> {
+    match stray {
+        Stray::Opened => {
+            stack.count(Counter::RxSegments);
+            Ok(Fate::Delivered)
+        }
+        Stray::Discarded(discard, reply) => {
+            if let Some(reply) = reply {
+                send_reset(port, stack, (ethernet, ip), &reply);
+            }
+            Err(discard)
+        }
+    }
+}
+
+fn send_reset<P: Port>(
+    port: &mut PortTx<P>,
+    stack: &Stack,
+    (ethernet, ip): (&Ethernet, &Ip),
+    reply: &ResetReply,
+) {
+    let (ethernet, ip) = (back(ethernet), back_ip(ip));
+    let payload = (PROTOCOL_TCP, ResetReply::LEN);
+    let sent = port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
+        reply.emit(bytes);
+    });
+    match sent {
+        Ok(()) => stack.count(Counter::ResetsSent),
+        Err(discard) => stack.counters.lose(discard),
+    }
+}
+
+/// The header of a frame that goes back where another came from, in the same VLAN.
+pub(crate) const fn back(ethernet: &Ethernet) -> Ethernet {
+    Ethernet {
+        dst: ethernet.src,
+        src: ethernet.dst,
+        vlan: ethernet.vlan,
+        ether_type: ethernet.ether_type,
+    }
+}
+
+/// The header of a datagram that goes back where another came from.
+pub(crate) const fn back_ip(ip: &Ip) -> Ip {
+    Ip {
+        src: ip.dst,
+        dst: ip.src,
+        hop_limit: HOP_LIMIT,
+        traffic_class: 0,
+    }
+}
+
+/// Hop limit of answers that belong to no flow, as hosts use it (RFC 1700).
+const HOP_LIMIT: u8 = 64;

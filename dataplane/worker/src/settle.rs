@@ -1,0 +1,187 @@
+//! Keeping a flow's queues, timer and counts in step with its TCB, and removing flows.
+//!
+//! Whatever touches a TCB goes through [`Stack::with_flow`], which settles the flow afterwards. So
+//! no caller can forget to arm a timer or to let a flow transmit.
+
+use tidegate_tcp::{Context, State};
+use tidegate_wire::Instant;
+
+use crate::counters::Counter;
+use crate::flow::{Due, Flow, FlowId, Phase};
+use crate::stack::Stack;
+
+impl Flow {
+    /// Whether something is to be told or the flow is to be removed.
+    fn wants_attention(&self) -> bool {
+        let has_ended = self.tcb.end().is_some();
+        match self.phase {
+            Phase::HalfOpen | Phase::Queued | Phase::Left => has_ended,
+            Phase::Live => has_ended || self.has_callback_due(),
+            Phase::Ending => false,
+            Phase::Over => self.tcb.is_finished(),
+        }
+    }
+
+    /// Whether a callback of a live flow, other than its end, could be made now.
+    fn has_callback_due(&self) -> bool {
+        let is_text_waiting = self.tcb.readable() > 0;
+        self.due.has(Due::CONNECTED)
+            || self.due.has(Due::ACCEPTED)
+            || self.due.has(Due::WRITABLE)
+            || (self.due.has(Due::TEXT) && is_text_waiting && !self.is_paused)
+            || (self.due.has(Due::PEER_CLOSED) && !is_text_waiting)
+    }
+}
+
+impl Stack {
+    /// Does something to a flow, whoever it belongs to, and settles it; `None` where it has gone.
+    pub(crate) fn with_flow<R>(
+        &mut self,
+        id: FlowId,
+        act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let flow = self.flows.of_mut(id)?;
+        let mut cx = Context {
+            now: self.now,
+            settings: &self.settings[usize::from(flow.settings.0)],
+            memory: &mut self.memory,
+        };
+        let result = act(flow, &mut cx);
+        self.settle(id.index());
+        Some(result)
+    }
+
+    /// The same to a flow that the application has and has not left.
+    pub(crate) fn with_live<R>(
+        &mut self,
+        id: FlowId,
+        act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        if self.flows.of(id).is_some_and(Flow::is_live) {
+            self.with_flow(id, act)
+        } else {
+            None
+        }
+    }
+
+    /// Brings everything about the flow in `slot` up to date with its TCB.
+    pub(crate) fn settle(&mut self, slot: u32) {
+        let Some(flow) = self.flows.at_mut(slot) else {
+            return;
+        };
+        let state = flow.tcb.state();
+        let counted = core::mem::replace(&mut flow.counted, state);
+        let cx = Context {
+            now: self.now,
+            settings: &self.settings[usize::from(flow.settings.0)],
+            memory: &mut self.memory,
+        };
+        if flow.tcb.wants_transmit(&cx) {
+            self.sending.push(slot);
+        }
+        if flow.wants_attention() {
+            self.attention.push(slot);
+        }
+        self.wheel.arm(slot, flow.next_timeout());
+        if counted != state {
+            self.counters.leave_state(counted);
+            self.counters.enter_state(state);
+            self.on_state(slot, counted, state);
+        }
+    }
+
+    /// The flow in `slot` has gone from one state to another.
+    fn on_state(&mut self, slot: u32, from: State, to: State) {
+        if from == State::TimeWait {
+            self.time_wait.remove(slot);
+        }
+        if to == State::TimeWait {
+            self.time_wait.push(slot);
+            if self.time_wait.len() > self.time_wait_max {
+                self.recycle_time_wait();
+            }
+        }
+    }
+
+    /// Forgets the flow that has been in TIME_WAIT longest, if the application is done with it.
+    pub(crate) fn recycle_time_wait(&mut self) -> bool {
+        let Some(slot) = self.time_wait.pop() else {
+            return false;
+        };
+        let is_over = |flow: &Flow| flow.phase == Phase::Over;
+        if !self.flows.at(slot).is_some_and(is_over) {
+            // Text of it still waits for the application; it has its turn again later.
+            self.time_wait.push(slot);
+            return false;
+        }
+        self.count(Counter::TimeWaitRecycled);
+        self.remove(slot);
+        true
+    }
+
+    /// Enters a new flow into slab and table; the caller has seen to there being room.
+    pub(crate) fn enter(&mut self, flow: Flow) -> Option<FlowId> {
+        let id = self.flows.insert(flow)?;
+        self.table.insert(id.index(), &self.flows);
+        self.counters.enter_state(State::Closed);
+        self.settle(id.index());
+        Some(id)
+    }
+
+    /// Removes the flow in `slot` from everywhere and gives its memory back.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let Some(mut flow) = self.flows.remove(slot) else {
+            return;
+        };
+        flow.tcb.release(&mut self.memory);
+        self.table.remove(slot, &flow.tcb.tuple());
+        self.counters.leave_state(flow.counted);
+        self.sending.remove(slot);
+        self.attention.remove(slot);
+        self.time_wait.remove(slot);
+        self.starved.remove(slot);
+        self.wheel.arm(slot, None);
+    }
+
+    /// Lets flows try again that found no memory for their text, as many as there are blocks now.
+    pub(crate) fn feed_starved(&mut self) {
+        for _ in 0..self.memory.counts().blocks_free.min(self.starved.len()) {
+            let Some(slot) = self.starved.pop() else {
+                return;
+            };
+            if let Some(flow) = self.flows.at_mut(slot) {
+                flow.due.insert(Due::WRITABLE);
+                self.settle(slot);
+            }
+        }
+    }
+
+    /// Closes all listeners, so that the flows can end.
+    pub(crate) fn drain(&mut self) {
+        self.is_draining = true;
+        let open: Vec<_> = self.listeners.iter().map(|listener| listener.id).collect();
+        for listener in open {
+            self.unlisten(listener);
+        }
+    }
+
+    /// Whether the application has no flow any more, after a [`drain`](Self::drain).
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_draining && self.owed_ends == 0 && self.sending.is_empty()
+    }
+
+    /// Whether the links know of all our addresses.
+    fn is_announced(&self) -> bool {
+        self.announced == self.routes.owned().len()
+    }
+
+    /// When the stack itself has something to do next. `Instant::ZERO` means at once.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        if !self.attention.is_empty() || self.neighbours.has_work() || !self.is_announced() {
+            return Some(Instant::ZERO);
+        }
+        let timers = self.wheel.next_deadline();
+        let neighbours = self.neighbours.next_deadline();
+        timers.into_iter().chain(neighbours).min()
+    }
+}

@@ -1,0 +1,294 @@
+//! The stack: everything of a worker but its ports and its application.
+//!
+//! This file has the calls of the application. They queue and mark; the turn does the rest.
+//! `settle` keeps the queues, timers and counts of a flow in step with its TCB, `passive` and
+//! `active` open flows.
+
+use tidegate_tcp::{
+    FourTuple, Memory, MemoryConfig, MemoryCounts, Secrets, SendError, Settings, ShutdownError,
+    State,
+};
+use tidegate_wire::{Instant, MacAddr};
+
+use crate::config::WorkerConfig;
+use crate::counters::{Counter, Gauges, SharedCounters};
+use crate::flow::{Due, Flow, FlowId, Flows, Phase, SettingsId};
+use crate::listener::{Listen, ListenError, ListenerId, Listeners};
+use crate::neighbour::Neighbours;
+use crate::open::LocalPorts;
+use crate::queue::IndexQueue;
+use crate::rate::Rate;
+use crate::route::{Interface, Routes};
+use crate::table::FlowTable;
+use crate::wheel::Wheel;
+
+/// What an application acts with. Its calls queue and mark; none transmits, none runs a callback.
+///
+/// A call on a flow that has ended does nothing, or says that there is no such flow.
+#[derive(Debug)]
+pub struct Stack {
+    /// The time of this turn.
+    pub(crate) now: Instant,
+    pub(crate) settings: Box<[Settings]>,
+    pub(crate) secrets: Secrets,
+    pub(crate) memory: Memory,
+    pub(crate) flows: Flows,
+    pub(crate) table: FlowTable,
+    pub(crate) wheel: Wheel,
+    /// Flows that want to transmit.
+    pub(crate) sending: IndexQueue,
+    /// Flows with a callback due, or to be removed.
+    pub(crate) attention: IndexQueue,
+    /// Flows in TIME_WAIT, the oldest first.
+    pub(crate) time_wait: IndexQueue,
+    pub(crate) time_wait_max: u32,
+    pub(crate) listeners: Listeners,
+    pub(crate) local_ports: LocalPorts,
+    pub(crate) routes: Routes,
+    pub(crate) neighbours: Neighbours,
+    /// How many of our addresses have been announced so far.
+    pub(crate) announced: usize,
+    pub(crate) echo_rate: Rate,
+    pub(crate) counters: SharedCounters,
+    pub(crate) is_draining: bool,
+    /// Flows whose end the application has still to be told.
+    pub(crate) owed_ends: u32,
+    /// Flows that could not queue any text because no block was free.
+    pub(crate) starved: IndexQueue,
+}
+
+impl Stack {
+    /// The stack of a worker whose configuration was checked.
+    pub(crate) fn new(config: WorkerConfig, counters: SharedCounters) -> Self {
+        let flows_max = config.flows_max;
+        let key = |purpose| derive(&config.secret, purpose);
+        Self {
+            now: Instant::ZERO,
+            settings: config.settings.into(),
+            secrets: Secrets::from_bytes(config.secret),
+            memory: Memory::new(MemoryConfig {
+                blocks: config.text_blocks,
+                range_sets: config.range_sets,
+            }),
+            flows: Flows::new(flows_max),
+            table: FlowTable::new(flows_max, key(1)),
+            wheel: Wheel::new(flows_max),
+            sending: IndexQueue::new(flows_max),
+            attention: IndexQueue::new(flows_max),
+            time_wait: IndexQueue::new(flows_max),
+            time_wait_max: config.time_wait_max,
+            listeners: Listeners::default(),
+            local_ports: LocalPorts::new(config.local_ports, key(2)),
+            routes: Routes::new(config.interfaces),
+            neighbours: Neighbours::new(config.neighbours_max, key(3)),
+            announced: 0,
+            echo_rate: Rate::new(config.echo_replies_per_second),
+            counters,
+            is_draining: false,
+            owed_ends: 0,
+            starved: IndexQueue::new(flows_max),
+        }
+    }
+
+    /// The time of this turn.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Opens a listener.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn listen(&mut self, listen: Listen) -> Result<ListenerId, ListenError> {
+        if listen.address.is_some_and(|own| !self.routes.is_owned(own)) {
+            return Err(ListenError::NotOurAddress);
+        }
+        if self.settings_of(listen.settings).is_none() {
+            return Err(ListenError::NoSuchSettings);
+        }
+        self.listeners.open(listen)
+    }
+
+    /// Closes a listener. Flows that the application has go on; those in the accept queue are
+    /// reset, and half-open ones when they finish their handshake.
+    pub fn unlisten(&mut self, listener: ListenerId) {
+        let Some(closed) = self.listeners.close(listener) else {
+            return;
+        };
+        for flow in closed.queue {
+            self.with_flow(flow, |flow, cx| flow.tcb.abort(cx));
+        }
+    }
+
+    /// The application's number of a listener, while it is open.
+    #[must_use]
+    pub fn listener_tag(&self, listener: ListenerId) -> Option<u32> {
+        self.listeners.of(listener).map(|open| open.listen.tag)
+    }
+
+    /// Queues text to be sent; answers how many bytes the send queue took. Where that is fewer
+    /// than there are, [`on_writable`](crate::App::on_writable) comes when there is room, also
+    /// where what is missing is not this flow's space but the worker's memory.
+    ///
+    /// # Errors
+    /// The flow has ended, or our side is closed. Never [`SendError::NoMemory`].
+    pub fn send(&mut self, flow: FlowId, text: &[u8]) -> Result<usize, SendError> {
+        let sent = self
+            .with_live(flow, |flow, cx| flow.tcb.send(text, cx))
+            .unwrap_or(Err(SendError::NoConnection));
+        if sent == Err(SendError::NoMemory) {
+            self.starved.push(flow.index());
+            return Ok(0);
+        }
+        sent
+    }
+
+    /// Bytes that [`send`](Self::send) would take now.
+    #[must_use]
+    pub fn send_space(&mut self, flow: FlowId) -> u32 {
+        self.with_live(flow, |flow, cx| flow.tcb.send_space(cx))
+            .unwrap_or(0)
+    }
+
+    /// Sends a FIN after what is queued; we go on reading.
+    ///
+    /// # Errors
+    /// The flow has ended, or our side is closed already.
+    pub fn shutdown(&mut self, flow: FlowId) -> Result<(), ShutdownError> {
+        self.with_live(flow, |flow, cx| flow.tcb.shutdown(cx))
+            .unwrap_or(Err(ShutdownError::NoConnection))
+    }
+
+    /// Closes both directions: a FIN after what is queued, and a RST if there is text that nobody
+    /// has read or will read (RFC 9293 3.6.1, SHLD-3). Only the end is told after this.
+    pub fn close(&mut self, flow: FlowId) {
+        self.with_live(flow, |flow, cx| {
+            flow.phase = Phase::Left;
+            flow.set_timer(None);
+            flow.tcb.close(cx);
+        });
+    }
+
+    /// Gives the flow up: a RST, and nothing that is queued. Only the end is told after this.
+    pub fn abort(&mut self, flow: FlowId) {
+        let has_it = |flow: &Flow| flow.is_owed_an_end();
+        if self.flows.of(flow).is_some_and(has_it) {
+            self.with_flow(flow, |flow, cx| {
+                flow.phase = Phase::Left;
+                flow.set_timer(None);
+                flow.tcb.abort(cx);
+            });
+        }
+    }
+
+    /// Offers text again that [`on_text`](crate::App::on_text) left. It comes in a callback of its
+    /// own, after the present one.
+    pub fn resume(&mut self, flow: FlowId) {
+        self.with_live(flow, |flow, _| {
+            flow.is_paused = false;
+            flow.due.insert(Due::TEXT);
+        });
+    }
+
+    /// Lets [`on_timer`](crate::App::on_timer) come at a time, once, or not at all. A time in the
+    /// past is in the next turn.
+    pub fn set_timer(&mut self, flow: FlowId, at: Option<Instant>) {
+        self.with_live(flow, |flow, _| flow.set_timer(at));
+    }
+
+    /// The application's number of a flow; 0 for one that has ended.
+    #[must_use]
+    pub fn tag(&self, flow: FlowId) -> u32 {
+        self.seen(flow).map_or(0, |flow| flow.tag)
+    }
+
+    /// Changes the application's number of a flow.
+    pub fn set_tag(&mut self, flow: FlowId, tag: u32) {
+        if let Some(flow) = self.flows.of_mut(flow) {
+            flow.tag = tag;
+        }
+    }
+
+    /// Both sockets of a flow.
+    #[must_use]
+    pub fn tuple(&self, flow: FlowId) -> Option<FourTuple> {
+        self.seen(flow).map(|flow| flow.tcb.tuple())
+    }
+
+    /// The state of a flow.
+    #[must_use]
+    pub fn state(&self, flow: FlowId) -> Option<State> {
+        self.seen(flow).map(|flow| flow.tcb.state())
+    }
+
+    /// The interface on a port of the worker.
+    ///
+    /// # Panics
+    /// There is no such port.
+    #[must_use]
+    pub fn interface(&self, port: usize) -> &Interface {
+        &self.routes.interfaces()[port]
+    }
+
+    /// How many flows there are, half-open ones and those in TIME_WAIT included.
+    #[must_use]
+    pub fn flows(&self) -> u32 {
+        self.flows.len()
+    }
+
+    /// Text blocks and range sets, free and in all.
+    #[must_use]
+    pub fn memory(&self) -> MemoryCounts {
+        self.memory.counts()
+    }
+
+    /// The flow, while the application may ask about it.
+    fn seen(&self, flow: FlowId) -> Option<&Flow> {
+        let may_ask =
+            |flow: &&Flow| matches!(flow.phase, Phase::Live | Phase::Left | Phase::Ending);
+        self.flows.of(flow).filter(may_ask)
+    }
+
+    /// The settings of that number.
+    pub(crate) fn settings_of(&self, id: SettingsId) -> Option<&Settings> {
+        self.settings.get(usize::from(id.0))
+    }
+
+    /// Our hardware address on a port.
+    pub(crate) fn mac(&self, port: u16) -> MacAddr {
+        self.routes.interface(port).mac
+    }
+
+    /// Counts something once.
+    pub(crate) fn count(&self, counter: Counter) {
+        self.counters.count(counter);
+    }
+
+    /// Publishes what goes up and down.
+    pub(crate) fn publish(&self) {
+        let memory = self.memory.counts();
+        self.counters.set_gauges(&Gauges {
+            text_blocks_free: memory.blocks_free,
+            text_blocks: memory.blocks_total,
+            range_sets_free: memory.range_sets_free,
+            range_sets: memory.range_sets_total,
+            neighbours: self.neighbours.len(),
+            sending: self.sending.len(),
+        });
+    }
+}
+
+/// A key for one purpose out of the secret of the start.
+fn derive(secret: &[u8; 32], purpose: u8) -> [u8; 16] {
+    use core::hash::Hasher as _;
+
+    use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+    let mut key = [0; 16];
+    key.copy_from_slice(&secret[..16]);
+    let mut hasher = SipHasher24::new_with_key(&key);
+    hasher.write(&secret[16..]);
+    hasher.write(&[b'w', purpose]);
+    hasher.finish128().as_bytes()
+}

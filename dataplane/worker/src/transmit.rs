@@ -1,0 +1,370 @@
+//! The third stage of a turn: everything that wants to be sent, as far as frames and rings go.
+//!
+//! First what the neighbour table asks for: requests, datagrams whose next hop has answered, and
+//! those whose next hop has not. Then the flows that want to transmit, each a bounded number of
+//! segments, so that one with a large window cannot keep the others waiting. A flow that could not
+//! send all stays in the queue.
+//!
+//! A segment is written by its TCB where it will lie, behind the room for the Ethernet and IP
+//! headers; those are written in front of it afterwards, when its length is known.
+
+use core::net::IpAddr;
+
+use tidegate_port::{Frame, Port, TxChecksum};
+use tidegate_tcp::{Context, IcmpKind, TxChecksumMode};
+use tidegate_wire::{
+    Discard, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ethernet, Ip, PROTOCOL_TCP, Quoted, Tcp,
+};
+
+use crate::app::App;
+use crate::counters::Counter;
+use crate::flow::{Flow, FlowId};
+use crate::neighbour::{Hop, HopId, Link};
+use crate::port_tx::PortTx;
+use crate::stack::Stack;
+use crate::{arp, icmp, ndp};
+
+/// Segments of one flow in a turn: an initial window and a little more (RFC 6928). Fewer make more
+/// turns of a bulk flow, more let it delay all others longer.
+const SEGMENTS_MAX: usize = 16;
+/// Flows looked at in a turn, so that a turn has an end.
+const FLOWS_MAX: u32 = 512;
+
+/// What is known when a flow has had its share of the turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Share {
+    /// It has nothing more to send for now.
+    Done,
+    /// It has more.
+    More,
+    /// The port takes no more in this turn.
+    Stuck,
+}
+
+/// Sends what is to be sent; answers how many frames were written.
+pub(crate) fn transmit<P: Port, A: App>(
+    ports: &mut [PortTx<P>],
+    stack: &mut Stack,
+    app: &mut A,
+) -> usize {
+    let mut sent = announce(ports, stack);
+    sent += send_questions(ports, stack);
+    sent += send_answered(ports, stack);
+    sent += tell_lost(ports, stack, app);
+    sent += send_flows(ports, stack, app);
+    for port in ports {
+        port.flush(stack.now);
+    }
+    sent
+}
+
+/// Tells the links which addresses are ours, once.
+fn announce<P: Port>(ports: &mut [PortTx<P>], stack: &mut Stack) -> usize {
+    let before = stack.announced;
+    while let Some((address, number)) = stack.routes.owned().get(stack.announced).copied() {
+        let port = &mut ports[usize::from(number)];
+        let sent = match address {
+            IpAddr::V4(address) => arp::announce(port, stack, number, address),
+            IpAddr::V6(address) => ndp::announce(port, stack, number, address),
+        };
+        if sent.is_err() {
+            break;
+        }
+        stack.announced += 1;
+    }
+    stack.announced - before
+}
+
+/// Asks for stations. A request that finds no frame is asked again by its timer.
+fn send_questions<P: Port>(ports: &mut [PortTx<P>], stack: &mut Stack) -> usize {
+    let mut count = 0;
+    while let Some(question) = stack.neighbours.take_question() {
+        let port = &mut ports[usize::from(question.port)];
+        let sent = match question.address {
+            IpAddr::V4(target) => arp::ask(port, stack, &question, target),
+            IpAddr::V6(target) => ndp::ask(port, stack, &question, target),
+        };
+        match sent {
+            Ok(()) => count += 1,
+            Err(discard) => stack.counters.lose(discard),
+        }
+    }
+    count
+}
+
+/// Sends datagrams that have waited for their next hop.
+fn send_answered<P: Port>(ports: &mut [PortTx<P>], stack: &mut Stack) -> usize {
+    let mut count = 0;
+    while let Some((link, waiting)) = stack.neighbours.take_answered() {
+        let port = &mut ports[usize::from(link.port)];
+        for frame in waiting {
+            let frame = address(frame, &link);
+            match port.put(frame, stack.now) {
+                Ok(()) => count += 1,
+                Err(discard) => stack.counters.lose(discard),
+            }
+        }
+    }
+    count
+}
+
+/// Tells flows whose next hop does not answer, and takes the frames back.
+fn tell_lost<P: Port, A: App>(ports: &mut [PortTx<P>], stack: &mut Stack, app: &mut A) -> usize {
+    let mut count = 0;
+    while let Some((number, waiting)) = stack.neighbours.take_lost() {
+        for frame in waiting {
+            drop_unreachable(stack, app, &frame);
+            ports[usize::from(number)].port.give_frame(frame);
+            count += 1;
+        }
+    }
+    count
+}
+
+/// A segment cannot be sent because nobody answers at its next hop: to its flow that is what an
+/// ICMP error about it would be. An open fails by it; a connection that stands tries on.
+fn drop_unreachable<A: App>(stack: &mut Stack, app: &mut A, frame: &Frame) {
+    stack.counters.lose(Discard::NeighbourUnresolved);
+    let quoted = Ethernet::parse(frame.bytes()).and_then(|(_, datagram)| Quoted::parse(datagram));
+    if let Ok(quoted) = quoted {
+        // The flow may be gone by now, or its segment acknowledged over another way.
+        let _ = icmp::tell_error(stack, app, IcmpKind::Hard, &quoted);
+    }
+}
+
+/// Gives each flow that wants to transmit its share.
+fn send_flows<P: Port, A: App>(ports: &mut [PortTx<P>], stack: &mut Stack, app: &mut A) -> usize {
+    let mut count = 0;
+    for _ in 0..stack.sending.len().min(FLOWS_MAX) {
+        let Some(slot) = stack.sending.pop() else {
+            break;
+        };
+        let before = stack.retransmits(slot);
+        let share = send_flow(ports, stack, app, (slot, &mut count));
+        let again = stack.retransmits(slot).wrapping_sub(before);
+        stack.counters.add(Counter::Retransmits, u64::from(again));
+        stack.settle(slot);
+        match share {
+            Share::Done => {}
+            Share::More => stack.sending.push(slot),
+            Share::Stuck => {
+                stack.sending.push(slot);
+                if ports.iter().all(PortTx::is_exhausted) {
+                    break;
+                }
+            }
+        }
+    }
+    count
+}
+
+/// Sends what one flow wants to send, up to its share.
+fn send_flow<P: Port, A: App>(
+    ports: &mut [PortTx<P>],
+    stack: &mut Stack,
+    app: &mut A,
+    (slot, count): (u32, &mut usize),
+) -> Share {
+    if stack.flows.at(slot).is_none() {
+        return Share::Done;
+    }
+    let id = stack.flows.id(slot);
+    let (hop_id, hop) = match stack.hop_of(id) {
+        Ok(hop) => hop,
+        Err(discard) => {
+            // The flow does not learn of it: it will try again when its timer says so.
+            stack.counters.lose(discard);
+            stack.skip_transmit(id);
+            return Share::Done;
+        }
+    };
+    let link = match hop {
+        Hop::Known(link) | Hop::Asked(link) | Hop::Lost(link) => link,
+    };
+    let port = &mut ports[usize::from(link.port)];
+    for _ in 0..SEGMENTS_MAX {
+        let frame = match port.take(stack.now) {
+            Ok(frame) => frame,
+            Err(_) => return Share::Stuck,
+        };
+        let frame = match write_segment(stack, id, frame, (&link, port.offload())) {
+            Ok(frame) => frame,
+            Err(unwritten) => {
+                port.port.give_frame(unwritten);
+                return Share::Done;
+            }
+        };
+        *count += 1;
+        let returned = match hop {
+            Hop::Known(_) => port
+                .put(frame, stack.now)
+                .err()
+                .map(|discard| (discard, None)),
+            Hop::Asked(_) => stack
+                .neighbours
+                .wait(hop_id, frame)
+                .map(|oldest| (Discard::NeighbourQueueFull, Some(oldest))),
+            Hop::Lost(_) => {
+                drop_unreachable(stack, app, &frame);
+                port.port.give_frame(frame);
+                None
+            }
+        };
+        if let Some((discard, frame)) = returned {
+            stack.counters.lose(discard);
+            frame
+                .into_iter()
+                .for_each(|frame| port.port.give_frame(frame));
+        }
+    }
+    Share::More
+}
+
+impl Stack {
+    /// The next hop of a flow, looked up anew where the table has forgotten it.
+    fn hop_of(&mut self, id: FlowId) -> Result<(HopId, Hop), Discard> {
+        let flow = self.flows.of_mut(id).ok_or(Discard::NoRoute)?;
+        if let Some(hop) = self.neighbours.hop(flow.hop) {
+            return Ok((flow.hop, hop));
+        }
+        let way = self
+            .routes
+            .way_to(flow.tcb.tuple().remote)
+            .ok_or(Discard::NoRoute)?;
+        flow.hop = self.neighbours.enter(way, None, self.now)?;
+        let hop = self.neighbours.hop(flow.hop);
+        Ok((flow.hop, hop.ok_or(Discard::NeighbourTableFull)?))
+    }
+
+    /// Segments that the flow in `slot` has sent again so far.
+    fn retransmits(&mut self, slot: u32) -> u32 {
+        let cx = Context {
+            now: self.now,
+            settings: &self.settings[0],
+            memory: &mut self.memory,
+        };
+        let flow = self.flows.at(slot);
+        flow.map_or(0, |flow| flow.tcb.snapshot(&cx).retransmits)
+    }
+
+    /// Lets a flow believe that it has sent, where nothing can be sent: the segments count as lost.
+    fn skip_transmit(&mut self, id: FlowId) {
+        let mut nowhere = [0; SCRATCH];
+        for _ in 0..SEGMENTS_MAX {
+            let written = self.with_flow(id, |flow, cx| {
+                flow.tcb
+                    .poll_transmit(&mut nowhere, TxChecksumMode::Partial, cx)
+            });
+            if !matches!(written, Some(Some(_))) {
+                return;
+            }
+        }
+    }
+}
+
+/// Bytes for segments that go nowhere: one of any Ethernet fits.
+const SCRATCH: usize = 4_096;
+
+/// Writes the next segment of a flow with all its headers; the frame comes back as it was where
+/// there is none.
+fn write_segment(
+    stack: &mut Stack,
+    id: FlowId,
+    mut frame: Frame,
+    (link, is_offloaded): (&Link, bool),
+) -> Result<Frame, Frame> {
+    let mode = if is_offloaded {
+        TxChecksumMode::Partial
+    } else {
+        TxChecksumMode::Full
+    };
+    frame.resize(frame.capacity());
+    let bytes = frame.bytes_mut();
+    let written = stack.with_flow(id, |flow, cx| {
+        let ip = header_of(flow, (cx.settings.hop_limit, cx.settings.traffic_class));
+        let header_len = ethernet_len(link) + ip.header_len();
+        let len = flow.tcb.poll_transmit(&mut bytes[header_len..], mode, cx)?;
+        Some((ip, len))
+    });
+    let Some(Some((ip, len))) = written else {
+        frame.reset();
+        return Err(frame);
+    };
+    let ether_type = if ip.dst.is_ipv4() {
+        ETHER_TYPE_IPV4
+    } else {
+        ETHER_TYPE_IPV6
+    };
+    let ethernet = Ethernet {
+        dst: link.mac,
+        src: stack.mac(link.port),
+        vlan: link.vlan,
+        ether_type,
+    };
+    let ip_at = ethernet.emit(bytes);
+    let tcp_at = ip_at + ip.emit(PROTOCOL_TCP, len, &mut bytes[ip_at..]);
+    let text_len = len - tcp_header_len(&bytes[tcp_at..]);
+    frame.resize(tcp_at + len);
+    if is_offloaded {
+        frame.set_tx_checksum(Some(TxChecksum {
+            start: short(tcp_at),
+            offset: short(Tcp::CHECKSUM_AT),
+        }));
+    }
+    stack.count(Counter::TxSegments);
+    stack.counters.add(Counter::TxTextBytes, text_len as u64);
+    Ok(frame)
+}
+
+/// The IP header of what a flow sends.
+const fn header_of(flow: &Flow, (hop_limit, traffic_class): (u8, u8)) -> Ip {
+    let tuple = flow.tcb.tuple();
+    Ip {
+        src: tuple.local,
+        dst: tuple.remote,
+        hop_limit,
+        traffic_class,
+    }
+}
+
+/// Bytes of a TCP header, from its data offset.
+fn tcp_header_len(segment: &[u8]) -> usize {
+    usize::from(segment[12] >> 4) * 4
+}
+
+const fn ethernet_len(link: &Link) -> usize {
+    if link.vlan.is_some() {
+        Ethernet::TAGGED_LEN
+    } else {
+        Ethernet::LEN
+    }
+}
+
+fn short(offset: usize) -> u16 {
+    u16::try_from(offset).expect("headers are shorter than a frame")
+}
+
+/// Writes the MAC address of a next hop that has answered, and its VLAN, into a frame that was
+/// written before that was known.
+fn address(mut frame: Frame, link: &Link) -> Frame {
+    let Ok((old, _)) = Ethernet::parse(frame.bytes()) else {
+        return frame;
+    };
+    let header = Ethernet {
+        dst: link.mac,
+        vlan: link.vlan,
+        ..old
+    };
+    let (old_len, new_len, len) = (old.header_len(), header.header_len(), frame.len());
+    if new_len > old_len {
+        frame.resize(len + new_len - old_len);
+    }
+    frame.bytes_mut().copy_within(old_len..len, new_len);
+    frame.resize(len - old_len + new_len);
+    header.emit(frame.bytes_mut());
+    if let Some(sum) = frame.tx_checksum() {
+        let start = short(usize::from(sum.start) - old_len + new_len);
+        frame.set_tx_checksum(Some(TxChecksum { start, ..sum }));
+    }
+    frame
+}
