@@ -25,6 +25,7 @@ use tidegate_wire::{Instant, MacAddr, RxChecksum};
 
 use self::lane::Lane;
 use crate::memory::{ETHERNET_MAX, PacketMemory};
+use crate::path::LinkStatistics;
 use crate::{
     Burst, DriverKind, Error, Facts, Impairment, Offloads, Port, PortCounters, PortDrop,
     PortFrameCounts, QueueFacts, WaitFds,
@@ -77,30 +78,6 @@ pub enum End {
     A,
     /// The second.
     B,
-}
-
-/// What became of the frames that one end has sent. Always `sent + duplicated` is
-/// `delivered + lost + queue_dropped + no_frame + in_flight`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkStatistics {
-    /// Frames that the end has sent.
-    pub sent: u64,
-    /// Copies that were added.
-    pub duplicated: u64,
-    /// Frames and copies that the other end has received.
-    pub delivered: u64,
-    /// Frames lost by chance or by order.
-    pub lost: u64,
-    /// Frames dropped because the queue in front of the line was full.
-    pub queue_dropped: u64,
-    /// Frames dropped because the receiving end had no frame for them.
-    pub no_frame: u64,
-    /// Frames and copies under way.
-    pub in_flight: u64,
-    /// Frames with a bit flipped.
-    pub corrupted: u64,
-    /// Frames held back to be overtaken.
-    pub reordered: u64,
 }
 
 /// The line between the ends.
