@@ -211,7 +211,7 @@ fn write_segment(f: &mut Formatter<'_>, ip: &Ip, tcp: &Tcp, text_len: usize) -> 
     // A sequence number that counts nothing is left out.
     let counts = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
     if text_len != 0 {
-        let len = u32::try_from(text_len).expect("text is shorter than a datagram");
+        let len = u32::try_from(text_len).unwrap_or(u32::MAX);
         write!(f, ", seq {}:{}", tcp.seq, tcp.seq.wrapping_add(len))?;
     } else if tcp.flags.intersects(counts) {
         write!(f, ", seq {}", tcp.seq)?;

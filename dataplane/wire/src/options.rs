@@ -116,6 +116,7 @@ impl TcpOptions {
         if bytes.is_empty() {
             return Self::default();
         }
+        // Timestamps and nothing else, twelve bytes in all.
         if let (Some(&ALIGNED_TIMESTAMPS), Some(option)) = (
             bytes.first_chunk(),
             bytes.get(4..).and_then(<[u8]>::as_array::<8>),
@@ -217,7 +218,8 @@ impl TcpOptions {
     }
 
     /// Writes the options at the start of `out` and answers how long they are. SACK blocks that do
-    /// not fit are left out, the last ones first.
+    /// not fit are left out, the last ones first. All padding is no-operations, so there is no
+    /// end-of-list and nothing behind it that would have to be zero (RFC 9293 3.1, MUST-69).
     ///
     /// # Panics
     /// `out` is shorter than [`Self::len`].
