@@ -268,19 +268,17 @@ impl Tcb {
 
     /// What is to be sent again before anything new, and whether the congestion window has no say.
     pub(crate) fn next_again(&self, memory: &Memory) -> Option<(Range, bool)> {
-        let recovery = &self.recovery;
-        if recovery.is_first_owed {
-            return Some((self.first_hole(memory), true));
-        }
-        let range = match recovery.phase {
+        let is_forced = self.recovery.is_first_owed;
+        let range = match self.recovery.phase {
             Phase::Open => None,
+            Phase::GoBack => self.next_back(memory),
+            Phase::Fast if is_forced => Some(self.first_hole(memory)),
             Phase::Fast if self.has(Flags::SACK) => {
                 self.scoreboard.next_lost(memory, &self.outstanding())
             }
             Phase::Fast => None,
-            Phase::GoBack => self.next_back(memory),
         };
-        range.map(|range| (range, false))
+        range.map(|range| (range, is_forced))
     }
 
     /// What may be sent again where there is nothing new to send (RFC 6675 4, NextSeg 3 and 4), and
@@ -312,7 +310,8 @@ impl Tcb {
         self.scoreboard.next_hole(memory, &all).unwrap_or(rest)
     }
 
-    /// Going back: the next part before the point that the peer has not reported since.
+    /// Going back: the next part before the point that the peer has not reported since. The last
+    /// part takes new text with it, which a probe's single octet leaves much room for.
     fn next_back(&self, memory: &Memory) -> Option<Range> {
         let point = self.recovery.point;
         let hole = self
@@ -330,6 +329,17 @@ impl Tcb {
             right: hole.right.earliest(point),
             ..hole
         };
-        range.left.before(range.right).then_some(range)
+        if !range.left.before(range.right) {
+            return None;
+        }
+        let is_last = range.right == self.snd.nxt;
+        Some(if is_last {
+            Range {
+                right: self.snd.nxt + self.unsent(),
+                ..range
+            }
+        } else {
+            range
+        })
     }
 }

@@ -115,21 +115,20 @@ impl Tcb {
             Why::Probe => self.on_probe_sent(),
             Why::Again { is_rescue } => self.recovery.on_sent_again(range, is_rescue),
         }
-        let is_news = range.right.after(self.snd.nxt);
-        if is_news {
-            self.snd.nxt = range.right;
-            if piece.is_small {
-                self.snd.small = range.right;
-            }
-            if self.snd.timed_at == NEVER && piece.why == Why::New {
-                self.snd.timed = range.right;
-                self.snd.timed_at = now;
-            }
-        } else {
+        if range.left.before(self.snd.nxt) {
             self.retransmits = self.retransmits.saturating_add(1);
             // RFC 6298 3, Karn's rule.
             if self.snd.timed.after(range.left) {
                 self.snd.timed_at = NEVER;
+            }
+        } else if self.snd.timed_at == NEVER && piece.why == Why::New {
+            self.snd.timed = range.right;
+            self.snd.timed_at = now;
+        }
+        if range.right.after(self.snd.nxt) {
+            self.snd.nxt = range.right;
+            if piece.is_small {
+                self.snd.small = range.right;
             }
         }
         // RFC 6298 5.1, and never earlier than RTO after the oldest segment went out last.

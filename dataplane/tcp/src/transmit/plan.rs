@@ -192,7 +192,7 @@ impl Tcb {
             seq: range.left,
             len,
             has_fin,
-            is_small: false,
+            is_small: len < max,
             why,
         };
         (len > 0 || has_fin).then_some(piece)
