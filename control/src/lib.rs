@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod cli;
 pub mod demo;
+pub mod run;
 pub mod show;
 pub mod testbed;
 pub mod topology;

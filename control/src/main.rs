@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Parser as _;
 use tidegate::cli::{Cli, Verb};
 use tidegate::demo;
+use tidegate::run::run;
 use tidegate::show::{SsOptions, StatsOptions, ss, stats};
 
 /// Faster than the system's for the many small tables of control; the data path does not allocate.
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
 
 fn act(verb: Verb) -> Result<ExitCode> {
     match verb {
-        Verb::Run { file } => anyhow::bail!("{}: not yet", file.display()),
+        Verb::Run { file } => run(&file),
         Verb::Check { file } => anyhow::bail!("{}: not yet", file.display()),
         Verb::Ss(arguments) => {
             let text = ss(&SsOptions {

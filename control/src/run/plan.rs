@@ -1,0 +1,141 @@
+//! What a worker is made of, according to the configuration: sizes, settings, services, listeners.
+
+use std::fs::File;
+use std::io::Read as _;
+
+use anyhow::{Context as _, Result};
+use tidegate_config::{self as config, Config};
+use tidegate_port::Facts;
+use tidegate_service::{
+    Backend, Chargen, Discard, Echo, PoolSpec, Proxy, Respond, Response, Service, Services,
+};
+use tidegate_worker::{Interface, Listen, SettingsId, WorkerConfig};
+
+use super::settings;
+
+/// Bytes of a block of text.
+const BLOCK: u64 = 4096;
+
+/// The sizes and settings of the worker.
+///
+/// Settings number 0 are those of `[tcp]`; then come one for each listener and one for each pool.
+pub(super) fn worker(config: &Config, facts: &[Facts]) -> Result<WorkerConfig> {
+    let workers = &config.workers;
+    let ports = facts.iter().zip(&config.ports);
+    let interfaces = ports.map(|(facts, port)| {
+        Interface::new(facts, settings::addresses(port), port.gateways.clone())
+    });
+    let listeners = config.listeners.iter().map(|listener| &listener.tcp);
+    let pools = config.pools.iter().map(|pool| &pool.tcp);
+    let all = [&config.tcp].into_iter().chain(listeners).chain(pools);
+    let text_blocks = workers.text_memory / BLOCK;
+    Ok(WorkerConfig {
+        flows_max: workers.flows_max,
+        // As Linux does with tcp_max_tw_buckets, half of the table may wait for its end.
+        time_wait_max: (workers.flows_max / 2).max(1),
+        text_blocks: u32::try_from(text_blocks).context("[workers] text_memory is too large")?,
+        // Only a flow with a gap needs one; a quarter of all flows at once is a bad day.
+        range_sets: (workers.flows_max / 4).max(64),
+        neighbours_max: 4096,
+        commands_max: 64,
+        idle: settings::idle(workers),
+        core: workers
+            .cores
+            .as_ref()
+            .and_then(|cores| cores.first().copied()),
+        secret: secret()?,
+        settings: all.map(settings::tcp).collect(),
+        interfaces: interfaces.collect(),
+        ..WorkerConfig::default()
+    })
+}
+
+/// The settings of a listener, by its number.
+fn listener_settings(listener: usize) -> SettingsId {
+    SettingsId(u16::try_from(1 + listener).expect("the configuration bounds the listeners"))
+}
+
+/// The settings of a pool, by its number.
+fn pool_settings(config: &Config, pool: usize) -> SettingsId {
+    let number = 1 + config.listeners.len() + pool;
+    SettingsId(u16::try_from(number).expect("the configuration bounds listeners and pools"))
+}
+
+/// A service for each listener, in their order: the number of a listener is the tag of its flows.
+pub(super) fn services(config: &Config) -> Services {
+    let listeners = config.listeners.iter().enumerate();
+    Services::new(
+        listeners
+            .map(|(number, listener)| service(config, number, listener))
+            .collect(),
+    )
+}
+
+fn service(config: &Config, number: usize, listener: &config::Listener) -> Service {
+    let flows_max = config.workers.flows_max;
+    match &listener.service {
+        config::Service::Echo => Service::Echo(Echo),
+        config::Service::Discard => Service::Discard(Discard),
+        config::Service::Chargen => Service::Chargen(Chargen::new(flows_max)),
+        config::Service::Respond(respond) => {
+            let response = Response {
+                status: respond.status,
+                content_type: respond.content_type.clone(),
+                body: respond.body.clone().into_bytes(),
+            };
+            Service::Respond(Respond::new(&response, flows_max))
+        }
+        config::Service::Proxy { pool } => {
+            Service::Proxy(Proxy::new(pool_spec(config, *pool), tag(number), flows_max))
+        }
+    }
+}
+
+fn pool_spec(config: &Config, number: usize) -> PoolSpec {
+    let pool = &config.pools[number];
+    let backend = |backend: &config::Backend| Backend {
+        name: backend.name.clone(),
+        address: backend.address,
+    };
+    // The configuration accepts no other way yet; a new one must be thought of here.
+    let config::Balance::RoundRobin = pool.balance;
+    PoolSpec {
+        name: pool.name.clone(),
+        backends: pool.backends.iter().map(backend).collect(),
+        connect_timeout: pool.timeout_connect,
+        idle_timeout: pool.timeout_idle,
+        retries: pool.retries,
+        source: pool.source,
+        settings: pool_settings(config, number),
+    }
+}
+
+/// Every address of every listener.
+pub(super) fn listens(config: &Config) -> Vec<Listen> {
+    let mut listens = Vec::new();
+    for (number, listener) in config.listeners.iter().enumerate() {
+        listens.extend(listener.addresses.iter().map(|at| Listen {
+            address: at.address,
+            port: at.port,
+            backlog: listener.backlog,
+            syn_backlog: listener.syn_backlog,
+            abort_on_overflow: listener.abort_on_overflow,
+            settings: listener_settings(number),
+            tag: tag(number),
+        }));
+    }
+    listens
+}
+
+/// The tag of a listener's flows.
+fn tag(listener: usize) -> u32 {
+    u32::try_from(listener).expect("the configuration bounds the listeners")
+}
+
+/// 32 bytes that nobody can guess.
+fn secret() -> Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    let mut random = File::open("/dev/urandom").context("/dev/urandom")?;
+    random.read_exact(&mut secret).context("/dev/urandom")?;
+    Ok(secret)
+}

@@ -1,0 +1,114 @@
+//! The worker's thread: ports are opened, the worker is made and run in it, because packet memory
+//! stays with the thread that made it.
+
+use std::any::Any;
+use std::thread::{Builder, JoinHandle};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use crossbeam::channel::{Receiver, Sender, bounded};
+use tidegate_config::Config;
+use tidegate_port::{Facts, Port as _};
+use tidegate_worker::{Mailbox, Worker};
+use tracing::error;
+
+use super::application::{AppCommand, Application};
+use super::plan;
+use super::ports::{self, WorkerPort};
+
+/// What is known once the worker is about to run.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// What was found out about each port.
+    pub(super) facts: Vec<Facts>,
+    /// How to speak to the worker.
+    pub(super) mailbox: Mailbox<AppCommand>,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(super) struct Handle {
+    thread: JoinHandle<Result<()>>,
+    ended: Receiver<()>,
+}
+
+impl Handle {
+    /// Becomes ready, by being disconnected, when the thread ends in any way.
+    pub(super) fn ended(&self) -> &Receiver<()> {
+        &self.ended
+    }
+
+    /// Waits for the end of the thread. An end that nobody asked for is an error.
+    pub(super) fn join(self, is_expected: bool) -> Result<()> {
+        match self.thread.join() {
+            Ok(result) => result.context("the worker cannot go on")?,
+            Err(panic) => {
+                let what = message(&*panic);
+                error!("the worker has panicked, which is a bug: {what}");
+                bail!("the worker has panicked: {what}");
+            }
+        }
+        if !is_expected {
+            bail!("the worker has ended although nobody told it to");
+        }
+        Ok(())
+    }
+}
+
+/// Starts the worker and waits until its ports and listeners are open.
+pub(super) fn start(config: &Config) -> Result<(Handle, Ready)> {
+    let (ready_sender, ready) = bounded(1);
+    let (ended_sender, ended) = bounded(0);
+    let config = config.clone();
+    let work = move || {
+        // Dropped at the end of the thread, however it comes.
+        let _ended: Sender<()> = ended_sender;
+        let mut worker = match set_up(&config) {
+            Ok((worker, facts)) => {
+                // Nobody waits any more only where the process is about to end.
+                let _ = ready_sender.send(Ok(facts));
+                worker
+            }
+            Err(error) => {
+                let _ = ready_sender.send(Err(error));
+                return Ok(());
+            }
+        };
+        worker.run().map_err(|error| anyhow!(error))
+    };
+    let thread = Builder::new().name("worker-0".to_owned()).spawn(work);
+    let thread = thread.context("the worker's thread could not be started")?;
+    let handle = Handle { thread, ended };
+    match ready.recv() {
+        Ok(Ok(ready)) => Ok((handle, ready)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            handle.join(true)?;
+            bail!("the worker has ended before it was ready")
+        }
+    }
+}
+
+/// Opens the ports, makes the worker, opens its listeners.
+fn set_up(config: &Config) -> Result<(Worker<WorkerPort, Application>, Ready)> {
+    let ports = ports::open(config)?;
+    let facts: Vec<Facts> = ports.iter().map(|port| port.facts().clone()).collect();
+    let made_of = plan::worker(config, &facts)?;
+    let application = Application(plan::services(config));
+    let mut worker = Worker::new(made_of, ports, application).context("the worker")?;
+    for listen in plan::listens(config) {
+        let at = listen
+            .address
+            .map_or("*".to_owned(), |address| address.to_string());
+        let listener = worker.stack_mut().listen(listen);
+        listener.with_context(|| format!("listening on {at} port {}", listen.port))?;
+    }
+    let mailbox = worker.mailbox();
+    Ok((worker, Ready { facts, mailbox }))
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
