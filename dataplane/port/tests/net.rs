@@ -4,9 +4,11 @@
 mod net {
     mod af_packet;
     mod af_xdp;
+    mod auto;
     mod host;
     mod peer;
     mod responder;
     mod space;
     mod tap;
+    mod wrappers;
 }
