@@ -27,10 +27,9 @@ pub(super) fn check_owned(config: &Config, machine: &Machine, report: &mut Repor
                 "{}: the kernel has {address} on {interface}",
                 port.interface
             );
-            report.missing(
-                sentence,
-                format!("sudo ip addr del {address}/{prefix} dev {interface}"),
-            );
+            // The machine itself may be reached by this address, so another one comes first.
+            let delete = format!("sudo ip addr del {address}/{prefix} dev {interface}");
+            report.missing(sentence, format!("choose a free address, or: {delete}"));
         }
         if all_free {
             let list: Vec<String> = port.addresses.iter().map(ToString::to_string).collect();
@@ -54,8 +53,8 @@ pub(super) fn check_next_hops(config: &Config, machine: &Machine, report: &mut R
             all_beyond = false;
             let name = &port.interface;
             let sentence = format!(
-                "{name}: the {what} {address} is this machine's kernel itself, which the port cannot \
-                 reach"
+                "{name}: the {what} {address} is this machine's kernel itself, which the port \
+                 cannot reach"
             );
             report.missing(
                 sentence,

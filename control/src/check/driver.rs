@@ -240,7 +240,8 @@ fn tap(port: &Port, machine: &Machine) -> Vec<Obstacle> {
     obstacles
 }
 
-/// With a packet socket the kernel sees the frames as well, and a kernel that forwards sends them on.
+/// With a packet socket the kernel sees the frames as well, and a kernel that forwards sends them
+/// on.
 fn check_forwarding(port: &Port, link: &Link, machine: &Machine, report: &mut Report) {
     if uses_af_xdp(port, link, machine) {
         return;

@@ -9,8 +9,8 @@ use super::report::Report;
 /// Frames that a queue needs so that neither direction starves.
 const FRAMES_MIN: u32 = tidegate_port::FRAMES_MIN;
 
-/// Largest MTU of an interface whose frames fit the largest frame of packet memory: 4096 bytes, less
-/// 256 of head room and 18 of Ethernet header.
+/// Largest MTU of an interface whose frames fit the largest frame of packet memory: 4096 bytes,
+/// less 256 of head room and 18 of Ethernet header.
 const MTU_MAX: u32 = 3822;
 
 /// Each port with its interface, where that is there.
@@ -118,8 +118,8 @@ pub(super) fn check_mtu(config: &Config, machine: &Machine, report: &mut Report)
     }
 }
 
-/// A kernel at the other end of a veth pair leaves checksums to hardware that is not there, and AF_XDP
-/// cannot tell such a frame from a damaged one.
+/// A kernel at the other end of a veth pair leaves checksums to hardware that is not there, and
+/// AF_XDP cannot tell such a frame from a damaged one.
 pub(super) fn check_checksums(config: &Config, machine: &Machine, report: &mut Report) {
     for (port, link) in links(config, machine) {
         let name = &port.interface;
@@ -152,15 +152,16 @@ pub(super) fn check_checksums(config: &Config, machine: &Machine, report: &mut R
     }
 }
 
-/// Outside of native mode the kernel hands over segments that it has merged, and those longer than a
-/// frame are lost.
+/// Outside of native mode the kernel hands over segments that it has merged, and those longer than
+/// a frame are lost.
 pub(super) fn check_segments(config: &Config, machine: &Machine, report: &mut Report) {
     for (port, link) in links(config, machine) {
         let name = &port.interface;
         let is_native = uses_af_xdp(port, link, machine) && port.xdp_mode != XdpMode::Generic;
         if link.gro && !is_native && port.driver != Driver::Tap {
             let sentence = format!(
-                "{name}: the kernel merges received segments (gro); those longer than a frame are lost"
+                "{name}: the kernel merges received segments (gro); those longer than a frame \
+                 are lost"
             );
             report.differs(sentence, format!("sudo ethtool -K {name} gro off"));
         } else {

@@ -113,7 +113,7 @@ fn check_folder(file: &std::path::Path, is_made: bool, machine: &Machine, report
             let mend = format!("sudo install -d -o \"$USER\" {made}");
             report.missing(sentence, mend);
         }
-        Some(Folder::NoFolder(above)) => {
+        Some(Folder::Occupied(above)) => {
             let sentence = format!("{shown}: {} is no folder", above.display());
             report.missing(sentence, "choose another path in the configuration");
         }

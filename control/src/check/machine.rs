@@ -1,7 +1,7 @@
 //! The facts of a machine that the stages look at, gathered once.
 //!
-//! Interfaces and addresses are those of the calling thread's network namespace. A fact that cannot be
-//! had is said to be absent, never guessed.
+//! Interfaces and addresses are those of the calling thread's network namespace. A fact that cannot
+//! be had is said to be absent, never guessed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -49,10 +49,6 @@ pub(super) struct Machine {
 
 /// What this process may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the kernel has a bit for each"
-)]
 pub(super) struct Privileges {
     pub(super) net_raw: bool,
     pub(super) net_admin: bool,
@@ -104,7 +100,7 @@ pub(super) enum Folder {
     /// It cannot, because of this folder above it or itself.
     Forbidden(PathBuf),
     /// Something that is no folder stands there.
-    NoFolder(PathBuf),
+    Occupied(PathBuf),
 }
 
 impl Machine {
@@ -253,18 +249,18 @@ fn socket(path: &Path) -> SocketPath {
 /// Whether a file can be made in the folder at `path`, as far as the permission bits say.
 fn folder(path: &Path) -> Folder {
     match fs::metadata(path) {
-        Ok(found) if !found.is_dir() => Folder::NoFolder(path.to_owned()),
+        Ok(found) if !found.is_dir() => Folder::Occupied(path.to_owned()),
         Ok(found) if may_write(&found) => Folder::Writable,
         Ok(_) => Folder::Forbidden(path.to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
             Some(above) if !above.as_os_str().is_empty() => match folder(above) {
                 Folder::Writable => Folder::CanBeMade,
-                other => other,
+                above @ (Folder::CanBeMade | Folder::Forbidden(_) | Folder::Occupied(_)) => above,
             },
             _ => Folder::CanBeMade,
         },
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Folder::NoFolder(path.parent().unwrap_or(path).to_owned())
+            Folder::Occupied(path.parent().unwrap_or(path).to_owned())
         }
         Err(_) => Folder::Forbidden(path.to_owned()),
     }

@@ -1,13 +1,13 @@
 //! `tidegate check FILE`: is the file right, and is the machine ready?
 //!
-//! The configuration comes first; with a fault in it nothing is asked of the machine. Then the stages
-//! look at the machine, one after the other, and say of each thing that it is as the file wants it
-//! (`ok`), that it is otherwise and Tidegate runs all the same (`differs`), or that Tidegate cannot run
-//! like this (`missing`), with the command that mends it.
+//! The configuration comes first; with a fault in it nothing is asked of the machine. Then the
+//! stages look at the machine, one after the other, and say of each thing that it is as the file
+//! wants it (`ok`), that it is otherwise and Tidegate runs all the same (`differs`), or that
+//! Tidegate cannot run like this (`missing`), with the command that mends it.
 //!
-//! The facts are gathered once into a [`Machine`], so that a stage is a function of the configuration
-//! and the facts, and every answer can be tested on machines that are not there. Nothing is changed
-//! here: no interface, no limit, no file.
+//! The facts are gathered once into a [`Machine`], so that a stage is a function of the
+//! configuration and the facts, and every answer can be tested on machines that are not there.
+//! Nothing is changed here: no interface, no limit, no file.
 
 mod address;
 mod driver;
@@ -83,8 +83,8 @@ const STAGES: [Stage; 11] = [
     },
 ];
 
-/// Checks the file at `path` and this machine, and prints what there is to say. Fails if anything is
-/// missing, or if nobody could be told.
+/// Checks the file at `path` and this machine, and prints what there is to say. Fails if anything
+/// is missing, or if nobody could be told.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
     match print(path, &mut io::stdout().lock()) {
