@@ -1,7 +1,8 @@
 //! What a port counts: frames and bytes that went through, and each drop under a name.
 
-/// Totals since the port was opened. A frame that is received or sent is in `rx_frames` or
-/// `tx_frames`; one that is not is in exactly one of [`drops`](Self::drops).
+/// Totals since the port was opened. A frame that came in is in `rx_frames` or in exactly one of
+/// [`drops`](Self::drops), a frame to send in `tx_frames` or in one of them; only one that the
+/// kernel took and refused later (`tx_refused` of AF_XDP) is in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortCounters {
     /// Frames given to the worker.

@@ -73,6 +73,7 @@ impl Path {
     }
 
     pub(crate) fn set_impairment(&mut self, impairment: Impairment) {
+        self.last_due = Instant::ZERO;
         self.dice.set(impairment);
     }
 

@@ -52,6 +52,11 @@ pub(crate) fn program(addresses: &[IpAddr]) -> Option<Vec<sock_filter>> {
     (program.len() <= INSTRUCTIONS_MAX).then_some(program)
 }
 
+/// The program that keeps nothing.
+pub(crate) const fn nothing() -> [sock_filter; 1] {
+    [give(DROP)]
+}
+
 fn ipv4_block(addresses: &[IpAddr]) -> Vec<sock_filter> {
     let mut block = vec![load_word(IPV4_DST_AT)];
     for address in addresses {

@@ -35,8 +35,9 @@ use crate::{
     PortFrameCounts, QueueFacts, WaitFds, host,
 };
 
-/// Bytes that may wait in the socket each way: some 4,000 small or 2,000 large frames. Smaller
-/// loses bursts that come while the worker sleeps; larger only adds delay.
+/// Bytes that may wait in the socket each way. The kernel doubles it and counts its own overhead,
+/// so it is room for some thousands of frames of 1500 bytes. Smaller loses bursts that come while
+/// the worker sleeps; larger only adds delay.
 const SOCKET_BUFFER: usize = 8 << 20;
 
 /// How often the kernel is asked how much it dropped, in milliseconds. The answer takes a system
@@ -81,9 +82,14 @@ impl PacketPort {
                 packet::join_fanout(other.socket.as_fd(), group).map_err(failed)?;
             }
         }
+        // Only now, or each socket would have received what is for the whole group.
+        for port in &opened {
+            port.set_addresses(&config.addresses)?;
+        }
         Ok(opened)
     }
 
+    /// Opens a socket that is set up and does not receive yet.
     fn open_one(
         config: &OpenConfig,
         interface: &host::Interface,
@@ -109,7 +115,8 @@ impl PacketPort {
         packet::set_option(fd, packet::PACKET_VNET_HDR, 1)
             .map_err(|error| failed("setsockopt(PACKET_VNET_HDR)", error))?;
         port.grow_buffers();
-        port.set_addresses(&config.addresses)?;
+        packet::attach_filter(fd, &filter::nothing())
+            .map_err(|error| failed("setsockopt(SO_ATTACH_FILTER)", error))?;
         packet::bind(fd, interface.index).map_err(|error| failed("bind(AF_PACKET)", error))?;
         Ok(port)
     }
@@ -173,6 +180,9 @@ impl PacketPort {
 fn facts(config: &OpenConfig, interface: &host::Interface, queue: u32) -> Facts {
     let mut notes = Vec::new();
     let name = &interface.name;
+    if !interface.is_up {
+        notes.push(format!("{name} is down: `ip link set {name} up`"));
+    }
     if host::offload(name, host::Offload::Gro).unwrap_or(false) {
         notes.push(format!(
             "{name} merges received segments (gro); those longer than a frame are dropped as \
