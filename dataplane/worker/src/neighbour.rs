@@ -13,20 +13,20 @@
 //!                           Lost --- 3 s ----> (none)
 //! ```
 //!
-//! A known entry that nothing used for 30 s is forgotten. While a station is asked for, up to three
-//! datagrams wait; the oldest makes room. When it does not answer, the flows whose datagrams
-//! waited are told, so that an open fails in seconds, and for three more seconds everything to it
-//! fails at once. Frames are not written here: the turn asks what is to be sent.
+//! A known entry that nothing used for 30 s is forgotten. While a station is asked for, nothing is
+//! written to it: the flows that want to are parked by the transmit stage, however many they are,
+//! and go on when there is news. So no frame is held for it and no segment is lost, as in a queue
+//! of datagrams (RFC 4861 7.2.2). When the station does not answer, the segments of these flows
+//! count as undeliverable, so that an open fails in seconds; for three more seconds everything to
+//! it fails at once. Frames are not written here: the turn asks what is to be sent.
 //!
 //! It does not keep RFC 4861's finer states (DELAY before PROBE) and takes no hints from TCP.
 
 use core::net::IpAddr;
 use core::time::Duration;
 
-use arrayvec::ArrayVec;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
-use tidegate_port::Frame;
 use tidegate_wire::{Discard, Instant, MacAddr};
 
 use crate::queue::IndexQueue;
@@ -43,8 +43,6 @@ const REACHABLE: Duration = Duration::from_secs(30);
 /// How long a lost station is not asked for again. Longer saves requests to a dead router's
 /// address, shorter finds a station sooner that came up without announcing itself.
 const LOST: Duration = Duration::from_secs(3);
-/// Datagrams that wait for one station (RFC 4861 7.2.2 asks for one at least, Linux had three).
-pub(crate) const WAITING_MAX: usize = 3;
 /// Entries that are looked at for one that can be given up when the table is full.
 const EVICTION_LOOKS: u32 = 16;
 
@@ -76,10 +74,6 @@ enum Standing {
     Lost,
 }
 
-/// Datagrams that wait until their next hop is known. Their frames are written but for the MAC
-/// address.
-pub(crate) type WaitingList = ArrayVec<Frame, WAITING_MAX>;
-
 /// Where frames to a station go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
@@ -93,8 +87,8 @@ pub(crate) struct Link {
 pub(crate) enum Hop {
     /// Frames can go.
     Known(Link),
-    /// Frames have to wait; the MAC address in here is none.
-    Asked(Link),
+    /// The station is being asked for; whoever wants to send has to wait.
+    Asked,
     /// The station does not answer; the MAC address in here is none.
     Lost(Link),
 }
@@ -130,7 +124,6 @@ struct Neighbour {
     tries: u8,
     /// Something was sent to it since it was last confirmed.
     is_used: bool,
-    waiting: WaitingList,
 }
 
 #[derive(Debug, Default)]
@@ -149,10 +142,8 @@ pub(crate) struct Neighbours {
     wheel: Wheel,
     /// Entries whose request is to be sent.
     questions: IndexQueue,
-    /// Entries whose waiting datagrams can go.
-    answered: IndexQueue,
-    /// Entries whose waiting datagrams cannot go, ever.
-    lost: IndexQueue,
+    /// A station that was asked for has answered or was given up.
+    has_news: bool,
     /// Where the search for an entry to give up goes on.
     hand: u32,
 }
@@ -169,8 +160,7 @@ impl Neighbours {
             free: (0..neighbours_max).rev().collect(),
             wheel: Wheel::new(neighbours_max),
             questions: IndexQueue::new(neighbours_max),
-            answered: IndexQueue::new(neighbours_max),
-            lost: IndexQueue::new(neighbours_max),
+            has_news: false,
             hand: 0,
         }
     }
@@ -216,21 +206,9 @@ impl Neighbours {
         };
         Some(match neighbour.standing {
             Standing::Known | Standing::Confirming => Hop::Known(link),
-            Standing::Asking => Hop::Asked(link),
+            Standing::Asking => Hop::Asked,
             Standing::Lost => Hop::Lost(link),
         })
-    }
-
-    /// Lets a datagram wait for its next hop, which [`hop`](Self::hop) has just said is asked for.
-    /// The one that makes room comes back.
-    pub(crate) fn wait(&mut self, id: HopId, frame: Frame) -> Option<Frame> {
-        let list = match &mut self.slots[id.index as usize].neighbour {
-            Some(neighbour) => &mut neighbour.waiting,
-            None => return Some(frame),
-        };
-        let oldest = if list.is_full() { list.pop_at(0) } else { None };
-        list.push(frame);
-        oldest
     }
 
     /// A station has said where it lives.
@@ -264,10 +242,7 @@ impl Neighbours {
         neighbour.standing = Standing::Known;
         neighbour.tries = 0;
         neighbour.is_used = false;
-        if !neighbour.waiting.is_empty() {
-            self.answered.push(index);
-        }
-        self.lost.remove(index);
+        self.has_news |= !is_known;
         self.questions.remove(index);
         self.wheel.arm(index, Some(now + REACHABLE));
         Ok(())
@@ -306,7 +281,7 @@ impl Neighbours {
             }
             Standing::Asking => {
                 neighbour.standing = Standing::Lost;
-                self.lost.push(index);
+                self.has_news = true;
                 self.questions.remove(index);
                 self.wheel.arm(index, Some(now + LOST));
             }
@@ -323,7 +298,7 @@ impl Neighbours {
 
     /// Whether something is to be sent or told.
     pub(crate) const fn has_work(&self) -> bool {
-        !self.questions.is_empty() || !self.answered.is_empty() || !self.lost.is_empty()
+        !self.questions.is_empty() || self.has_news
     }
 
     /// A request that is to be sent.
@@ -339,23 +314,9 @@ impl Neighbours {
         })
     }
 
-    /// Datagrams that can go, and where to.
-    pub(crate) fn take_answered(&mut self) -> Option<(Link, WaitingList)> {
-        let index = self.answered.pop()?;
-        let neighbour = self.slots[index as usize].neighbour.as_mut()?;
-        let link = Link {
-            port: neighbour.port,
-            mac: neighbour.mac,
-            vlan: neighbour.vlan,
-        };
-        Some((link, core::mem::take(&mut neighbour.waiting)))
-    }
-
-    /// Datagrams that will never go, and the port that their frames belong to.
-    pub(crate) fn take_lost(&mut self) -> Option<(u16, WaitingList)> {
-        let index = self.lost.pop()?;
-        let neighbour = self.slots[index as usize].neighbour.as_mut()?;
-        Some((neighbour.port, core::mem::take(&mut neighbour.waiting)))
+    /// Whether there is news for those who wait for a station; it is told once.
+    pub(crate) const fn take_news(&mut self) -> bool {
+        core::mem::replace(&mut self.has_news, false)
     }
 
     fn find(&self, port: u16, address: IpAddr) -> Option<u32> {
@@ -384,7 +345,6 @@ impl Neighbours {
             standing: Standing::Asking,
             tries: 0,
             is_used: false,
-            waiting: WaitingList::new(),
         });
         let (slots, key) = (&self.slots, &self.key);
         let hash_of = |index: &u32| {
@@ -416,7 +376,7 @@ impl Neighbours {
                 continue;
             };
             let is_settled = matches!(neighbour.standing, Standing::Known | Standing::Lost);
-            if !is_settled || !neighbour.waiting.is_empty() {
+            if !is_settled {
                 continue;
             }
             // Who was used gets a second chance.
@@ -427,13 +387,12 @@ impl Neighbours {
         }
     }
 
-    /// Takes an entry, for which nothing waits, out of the table.
+    /// Takes an entry out of the table.
     fn forget(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         let Some(neighbour) = slot.neighbour.take() else {
             return;
         };
-        debug_assert!(neighbour.waiting.is_empty(), "a frame would be lost");
         slot.generation = slot.generation.wrapping_add(1);
         let hash = hash(&self.key, neighbour.port, neighbour.address);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == index) {
@@ -441,8 +400,6 @@ impl Neighbours {
         }
         self.wheel.arm(index, None);
         self.questions.remove(index);
-        self.answered.remove(index);
-        self.lost.remove(index);
         self.free.push(index);
     }
 }

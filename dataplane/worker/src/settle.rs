@@ -76,7 +76,8 @@ impl Stack {
             settings: &self.settings[usize::from(flow.settings.0)],
             memory: &mut self.memory,
         };
-        if flow.tcb.wants_transmit(&cx) {
+        // A parked flow waits for its next hop, whatever happens to it meanwhile.
+        if flow.tcb.wants_transmit(&cx) && !self.parked.contains(slot) {
             self.sending.push(slot);
         }
         if flow.wants_attention() {
@@ -137,6 +138,7 @@ impl Stack {
         self.table.remove(slot, &flow.tcb.tuple());
         self.counters.leave_state(flow.counted);
         self.sending.remove(slot);
+        self.parked.remove(slot);
         self.attention.remove(slot);
         self.time_wait.remove(slot);
         self.starved.remove(slot);

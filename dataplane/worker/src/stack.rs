@@ -37,6 +37,8 @@ pub struct Stack {
     pub(crate) wheel: Wheel,
     /// Flows that want to transmit.
     pub(crate) sending: IndexQueue,
+    /// Flows that want to transmit and whose next hop is being asked for.
+    pub(crate) parked: IndexQueue,
     /// Flows with a callback due, or to be removed.
     pub(crate) attention: IndexQueue,
     /// Flows in TIME_WAIT, the oldest first.
@@ -74,6 +76,7 @@ impl Stack {
             table: FlowTable::new(flows_max, key(1)),
             wheel: Wheel::new(flows_max),
             sending: IndexQueue::new(flows_max),
+            parked: IndexQueue::new(flows_max),
             attention: IndexQueue::new(flows_max),
             time_wait: IndexQueue::new(flows_max),
             time_wait_max: config.time_wait_max,

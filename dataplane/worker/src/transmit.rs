@@ -1,9 +1,8 @@
 //! The third stage of a turn: everything that wants to be sent, as far as frames and rings go.
 //!
-//! First what the neighbour table asks for: requests, datagrams whose next hop has answered, and
-//! those whose next hop has not. Then the flows that want to transmit, each a bounded number of
+//! First what the neighbour table asks for. Then the flows that want to transmit, each a bounded number of
 //! segments, so that one with a large window cannot keep the others waiting. A flow that could not
-//! send all stays in the queue.
+//! send all stays in the queue; one whose next hop is being asked for is parked until there is news.
 //!
 //! A segment is written by its TCB where it will lie, behind the room for the Ethernet and IP
 //! headers; those are written in front of it afterwards, when its length is known.
@@ -19,7 +18,7 @@ use tidegate_wire::{
 use crate::app::App;
 use crate::counters::Counter;
 use crate::flow::{Flow, FlowId};
-use crate::neighbour::{Hop, HopId, Link};
+use crate::neighbour::{Hop, Link};
 use crate::port_tx::PortTx;
 use crate::stack::Stack;
 use crate::{arp, icmp, ndp};
@@ -49,8 +48,9 @@ pub(crate) fn transmit<P: Port, A: App>(
 ) -> usize {
     let mut sent = announce(ports, stack);
     sent += send_questions(ports, stack);
-    sent += send_answered(ports, stack);
-    sent += tell_lost(ports, stack, app);
+    if stack.neighbours.take_news() {
+        stack.unpark();
+    }
     sent += send_flows(ports, stack, app);
     for port in ports {
         port.flush(stack.now);
@@ -92,35 +92,6 @@ fn send_questions<P: Port>(ports: &mut [PortTx<P>], stack: &mut Stack) -> usize 
     count
 }
 
-/// Sends datagrams that have waited for their next hop.
-fn send_answered<P: Port>(ports: &mut [PortTx<P>], stack: &mut Stack) -> usize {
-    let mut count = 0;
-    while let Some((link, waiting)) = stack.neighbours.take_answered() {
-        let port = &mut ports[usize::from(link.port)];
-        for frame in waiting {
-            let frame = address(frame, &link);
-            match port.put(frame, stack.now) {
-                Ok(()) => count += 1,
-                Err(discard) => stack.counters.lose(discard),
-            }
-        }
-    }
-    count
-}
-
-/// Tells flows whose next hop does not answer, and takes the frames back.
-fn tell_lost<P: Port, A: App>(ports: &mut [PortTx<P>], stack: &mut Stack, app: &mut A) -> usize {
-    let mut count = 0;
-    while let Some((number, waiting)) = stack.neighbours.take_lost() {
-        for frame in waiting {
-            drop_unreachable(stack, app, &frame);
-            ports[usize::from(number)].port.give_frame(frame);
-            count += 1;
-        }
-    }
-    count
-}
-
 /// A segment cannot be sent because nobody answers at its next hop: to its flow that is what an
 /// ICMP error about it would be. An open fails by it; a connection that stands tries on.
 fn drop_unreachable<A: App>(stack: &mut Stack, app: &mut A, frame: &Frame) {
@@ -139,10 +110,17 @@ fn send_flows<P: Port, A: App>(ports: &mut [PortTx<P>], stack: &mut Stack, app: 
         let Some(slot) = stack.sending.pop() else {
             break;
         };
-        let before = stack.retransmits(slot);
-        let share = send_flow(ports, stack, app, (slot, &mut count));
-        let again = stack.retransmits(slot).wrapping_sub(before);
-        stack.counters.add(Counter::Retransmits, u64::from(again));
+        if stack.flows.at(slot).is_none() {
+            continue;
+        }
+        let id = stack.flows.id(slot);
+        let before = stack.retransmits(id);
+        let share = send_flow(ports, stack, app, (id, &mut count));
+        // Where the flow has ended meanwhile there is nothing to compare.
+        let after = stack.retransmits(id).max(before);
+        stack
+            .counters
+            .add(Counter::Retransmits, u64::from(after - before));
         stack.settle(slot);
         match share {
             Share::Done => {}
@@ -163,23 +141,21 @@ fn send_flow<P: Port, A: App>(
     ports: &mut [PortTx<P>],
     stack: &mut Stack,
     app: &mut A,
-    (slot, count): (u32, &mut usize),
+    (id, count): (FlowId, &mut usize),
 ) -> Share {
-    if stack.flows.at(slot).is_none() {
-        return Share::Done;
-    }
-    let id = stack.flows.id(slot);
-    let (hop_id, hop) = match stack.hop_of(id) {
-        Ok(hop) => hop,
+    let (link, is_lost) = match stack.hop_of(id) {
+        Ok(Hop::Known(link)) => (link, false),
+        Ok(Hop::Lost(link)) => (link, true),
+        Ok(Hop::Asked) => {
+            stack.parked.push(id.index());
+            return Share::Done;
+        }
         Err(discard) => {
             // The flow does not learn of it: it will try again when its timer says so.
             stack.counters.lose(discard);
             stack.skip_transmit(id);
             return Share::Done;
         }
-    };
-    let link = match hop {
-        Hop::Known(link) | Hop::Asked(link) | Hop::Lost(link) => link,
     };
     let port = &mut ports[usize::from(link.port)];
     for _ in 0..SEGMENTS_MAX {
@@ -195,26 +171,11 @@ fn send_flow<P: Port, A: App>(
             }
         };
         *count += 1;
-        let returned = match hop {
-            Hop::Known(_) => port
-                .put(frame, stack.now)
-                .err()
-                .map(|discard| (discard, None)),
-            Hop::Asked(_) => stack
-                .neighbours
-                .wait(hop_id, frame)
-                .map(|oldest| (Discard::NeighbourQueueFull, Some(oldest))),
-            Hop::Lost(_) => {
-                drop_unreachable(stack, app, &frame);
-                port.port.give_frame(frame);
-                None
-            }
-        };
-        if let Some((discard, frame)) = returned {
+        if is_lost {
+            drop_unreachable(stack, app, &frame);
+            port.port.give_frame(frame);
+        } else if let Err(discard) = port.put(frame, stack.now) {
             stack.counters.lose(discard);
-            frame
-                .into_iter()
-                .for_each(|frame| port.port.give_frame(frame));
         }
     }
     Share::More
@@ -222,29 +183,38 @@ fn send_flow<P: Port, A: App>(
 
 impl Stack {
     /// The next hop of a flow, looked up anew where the table has forgotten it.
-    fn hop_of(&mut self, id: FlowId) -> Result<(HopId, Hop), Discard> {
+    fn hop_of(&mut self, id: FlowId) -> Result<Hop, Discard> {
         let flow = self.flows.of_mut(id).ok_or(Discard::NoRoute)?;
         if let Some(hop) = self.neighbours.hop(flow.hop) {
-            return Ok((flow.hop, hop));
+            return Ok(hop);
         }
         let way = self
             .routes
             .way_to(flow.tcb.tuple().remote)
             .ok_or(Discard::NoRoute)?;
         flow.hop = self.neighbours.enter(way, None, self.now)?;
-        let hop = self.neighbours.hop(flow.hop);
-        Ok((flow.hop, hop.ok_or(Discard::NeighbourTableFull)?))
+        self.neighbours
+            .hop(flow.hop)
+            .ok_or(Discard::NeighbourTableFull)
     }
 
-    /// Segments that the flow in `slot` has sent again so far.
-    fn retransmits(&mut self, slot: u32) -> u32 {
+    /// Segments that a flow has sent again so far.
+    fn retransmits(&mut self, id: FlowId) -> u32 {
         let cx = Context {
             now: self.now,
             settings: &self.settings[0],
             memory: &mut self.memory,
         };
-        let flow = self.flows.at(slot);
+        let flow = self.flows.of(id);
         flow.map_or(0, |flow| flow.tcb.snapshot(&cx).retransmits)
+    }
+
+    /// Lets the flows go on that wait for a next hop. Those that wait for another one are parked
+    /// again.
+    fn unpark(&mut self) {
+        while let Some(slot) = self.parked.pop() {
+            self.settle(slot);
+        }
     }
 
     /// Lets a flow believe that it has sent, where nothing can be sent: the segments count as lost.
@@ -342,29 +312,4 @@ const fn ethernet_len(link: &Link) -> usize {
 
 fn short(offset: usize) -> u16 {
     u16::try_from(offset).expect("headers are shorter than a frame")
-}
-
-/// Writes the MAC address of a next hop that has answered, and its VLAN, into a frame that was
-/// written before that was known.
-fn address(mut frame: Frame, link: &Link) -> Frame {
-    let Ok((old, _)) = Ethernet::parse(frame.bytes()) else {
-        return frame;
-    };
-    let header = Ethernet {
-        dst: link.mac,
-        vlan: link.vlan,
-        ..old
-    };
-    let (old_len, new_len, len) = (old.header_len(), header.header_len(), frame.len());
-    if new_len > old_len {
-        frame.resize(len + new_len - old_len);
-    }
-    frame.bytes_mut().copy_within(old_len..len, new_len);
-    frame.resize(len - old_len + new_len);
-    header.emit(frame.bytes_mut());
-    if let Some(sum) = frame.tx_checksum() {
-        let start = short(usize::from(sum.start) - old_len + new_len);
-        frame.set_tx_checksum(Some(TxChecksum { start, ..sum }));
-    }
-    frame
 }
