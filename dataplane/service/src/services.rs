@@ -8,10 +8,6 @@ use crate::{BackendCounts, Chargen, Discard, Echo, Proxy, ProxyCounts, Respond};
 
 /// One of the services.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a worker has a handful of them, made at its start"
-)]
 pub enum Service {
     /// RFC 862.
     Echo(Echo),
@@ -162,7 +158,7 @@ impl App for Services {
     fn on_timer(&mut self, stack: &mut Stack, flow: FlowId) {
         match self.of(stack, flow) {
             Service::Echo(_) | Service::Discard(_) | Service::Chargen(_) => {}
-            Service::Respond(_) => Respond::on_timer(stack, flow),
+            Service::Respond(respond) => respond.on_timer(stack, flow),
             Service::Proxy(proxy) => proxy.on_timer(stack, flow),
         }
     }

@@ -1,7 +1,7 @@
 //! The load balancer: each accepted flow is joined with one of our own to a backend.
 //!
-//! The two flows of a [`Pair`] are called its **client** and its **server** side. What happens on one side
-//! is carried to the other:
+//! The two flows of a [`Pair`](pair::Pair) are called its **client** and its **server** side. What
+//! happens on one side is carried to the other:
 //!
 //! | on one side | on the other |
 //! |---|---|
@@ -16,10 +16,11 @@
 mod pair;
 
 use tidegate_tcp::End;
+use tidegate_wire::Instant;
 use tidegate_worker::{FlowId, Open, Stack};
 
-use crate::pool::{BackendCounts, Pool, PoolSpec};
-use pair::{Pair, Pairs, Phase, Side};
+use crate::pool::{Backend, BackendCounts, Pool, PoolSpec};
+use pair::{Pairs, Phase, Side};
 
 /// What the proxy has done since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct ProxyCounts {
     pub unserved: u64,
     /// Pairs reset because both directions were silent for too long.
     pub idle: u64,
+    /// Pairs there are now: clients that wait for a backend or have one.
+    pub pairs: u64,
 }
 
 /// The proxy in front of one pool.
@@ -60,16 +63,16 @@ impl Proxy {
     /// What it has done.
     #[must_use]
     pub const fn counts(&self) -> ProxyCounts {
-        self.counts
+        ProxyCounts {
+            pairs: self.pairs.len() as u64,
+            ..self.counts
+        }
     }
 
     /// Each backend with what it has been given.
-    pub fn backends(&self) -> impl Iterator<Item = (&crate::Backend, BackendCounts)> {
-        self.pool
-            .spec
-            .backends
-            .iter()
-            .zip(self.pool.counts.iter().copied())
+    pub fn backends(&self) -> impl Iterator<Item = (&Backend, BackendCounts)> {
+        let counts = self.pool.counts.iter().copied();
+        self.pool.spec.backends.iter().zip(counts)
     }
 
     /// Name of the pool.
@@ -81,10 +84,9 @@ impl Proxy {
     /// A client: a backend is asked.
     pub(crate) fn on_accept(&mut self, stack: &mut Stack, client: FlowId) {
         self.counts.accepted += 1;
-        let pair = self
-            .pairs
-            .insert(client, self.pool.spec.retries, stack.now());
-        self.try_backends(stack, pair);
+        let retries = self.pool.spec.retries;
+        let number = self.pairs.insert(client, retries, stack.now());
+        self.try_backends(stack, number);
     }
 
     /// A backend has accepted: the client's text may come.
@@ -92,17 +94,19 @@ impl Proxy {
         let Some((number, Side::Server)) = self.pairs.find(server) else {
             return;
         };
+        let now = stack.now();
         let pair = self.pairs.at(number);
         pair.phase = Phase::Joined;
-        pair.active_at = stack.now();
-        let (client, client_has_closed) = (pair.client, pair.client_has_closed);
-        stack.set_timer(server, None);
-        let idle_at = stack.now() + self.pool.spec.idle_timeout;
-        stack.set_timer(client, Some(idle_at));
-        stack.resume(client);
-        if client_has_closed {
+        pair.active_at = now;
+        if pair.client_has_closed {
             carry_close(stack, server);
         }
+        stack.set_timer(server, None);
+        if let Some(client) = pair.client {
+            stack.set_timer(client, Some(now + self.pool.spec.idle_timeout));
+            stack.resume(client);
+        }
+        self.look_at_room(stack, number);
     }
 
     /// Carries text across; returns how much of it the other side's queue took.
@@ -115,15 +119,14 @@ impl Proxy {
             return 0;
         }
         pair.active_at = stack.now();
-        let (other, backend) = (pair.other(side), pair.backend);
-        let Some(other) = other else {
+        let Some(other) = pair.other(side) else {
             return text.len();
         };
         // An error means that the other side is going down; its end is told and takes this one along.
         let Ok(taken) = stack.send(other, text) else {
             return text.len();
         };
-        let counts = &mut self.pool.counts[backend];
+        let counts = &mut self.pool.counts[pair.backend];
         match side {
             Side::Client => counts.text_to += taken as u64,
             Side::Server => counts.text_from += taken as u64,
@@ -149,12 +152,15 @@ impl Proxy {
             return;
         };
         let pair = self.pairs.at(number);
-        if pair.phase == Phase::Joined {
-            if let Some(other) = pair.other(side) {
-                carry_close(stack, other);
+        pair.active_at = stack.now();
+        match pair.phase {
+            Phase::Connecting => pair.client_has_closed = true,
+            Phase::Joined => {
+                if let Some(other) = pair.other(side) {
+                    carry_close(stack, other);
+                }
             }
-        } else if side == Side::Client {
-            pair.client_has_closed = true;
+            Phase::Ending => {}
         }
     }
 
@@ -163,22 +169,27 @@ impl Proxy {
         let Some((number, side)) = self.pairs.forget(flow) else {
             return;
         };
-        if side == Side::Server {
-            self.pool.counts[self.pairs.at(number).backend].active -= 1;
-        }
         let pair = self.pairs.at(number);
+        let counts = &mut self.pool.counts[pair.backend];
+        if side == Side::Server {
+            counts.active -= 1;
+        }
         match (side, pair.phase) {
             // The backend did not take us; the next may.
             (Side::Server, Phase::Connecting) => {
-                let backend = pair.backend;
-                self.pool.counts[backend].failed += 1;
+                counts.failed += 1;
                 self.try_backends(stack, number);
             }
-            // Both FINs have gone through here; the other side ends by itself.
-            (_, Phase::Joined) if end == End::Closed => {}
-            _ => {
+            // Both FINs have gone through here. The other side ends by itself, or is idle some day.
+            (_, Phase::Joined) if end == End::Closed => {
                 if let Some(other) = pair.other(side) {
-                    pair.phase = Phase::Ending;
+                    let idle_at = pair.active_at + self.pool.spec.idle_timeout;
+                    stack.set_timer(other, Some(idle_at));
+                }
+            }
+            _ => {
+                pair.phase = Phase::Ending;
+                if let Some(other) = pair.other(side) {
                     stack.abort(other);
                 }
             }
@@ -186,32 +197,57 @@ impl Proxy {
         self.pairs.remove_if_empty(number);
     }
 
-    /// A backend has taken too long, or a pair has been silent for too long.
+    /// A backend has taken too long, or a pair may have been silent for too long.
     pub(crate) fn on_timer(&mut self, stack: &mut Stack, flow: FlowId) {
-        let Some((number, side)) = self.pairs.find(flow) else {
+        let Some((number, _)) = self.pairs.find(flow) else {
             return;
         };
+        match self.pairs.at(number).phase {
+            // Only the server's timer runs. Its end is told after this, and then the next is tried.
+            Phase::Connecting => stack.abort(flow),
+            Phase::Joined => {
+                let idle_at = self.idle_at(stack, number);
+                if stack.now() < idle_at {
+                    stack.set_timer(flow, Some(idle_at));
+                } else {
+                    self.counts.idle += 1;
+                    stack.abort(flow);
+                }
+            }
+            Phase::Ending => {}
+        }
+    }
+
+    /// When the pair will have been silent for too long, as it looks now. The timer is not moved at
+    /// every segment; it looks when it fires.
+    ///
+    /// A send queue that drains is not silence, though it calls nobody back: a slow reader may take
+    /// longer over its last bytes than the timeout.
+    fn idle_at(&mut self, stack: &mut Stack, number: u32) -> Instant {
+        let now = stack.now();
+        let has_moved = self.look_at_room(stack, number);
         let pair = self.pairs.at(number);
-        if side == Side::Server {
-            // The end is told after this, and then the next backend is tried.
-            stack.abort(flow);
-            return;
-        }
-        // The timer is not moved at every segment: it looks, when it fires, how long the silence is.
         let idle_at = pair.active_at + self.pool.spec.idle_timeout;
-        if stack.now() < idle_at {
-            stack.set_timer(flow, Some(idle_at));
-            return;
+        if has_moved && idle_at <= now {
+            pair.active_at = now;
+            return now + self.pool.spec.idle_timeout;
         }
-        self.counts.idle += 1;
-        stack.abort(flow);
+        idle_at
+    }
+
+    /// Notes how much room the send queues have; whether that has changed.
+    fn look_at_room(&mut self, stack: &mut Stack, number: u32) -> bool {
+        let pair = self.pairs.at(number);
+        let room =
+            [pair.client, pair.server].map(|flow| flow.map_or(0, |flow| stack.send_space(flow)));
+        core::mem::replace(&mut pair.room_seen, room) != room
     }
 
     /// Opens to the backend in turn, or resets the client when there is none left to try.
     fn try_backends(&mut self, stack: &mut Stack, number: u32) {
-        while self.pairs.at(number).client_is_here() && self.pairs.at(number).take_try() {
-            let turn = self.pool.take_turn();
-            self.pool.counts[turn].opened += 1;
+        let pair = self.pairs.at(number);
+        while pair.take_try() {
+            let turn = self.pool.take_turn(&mut pair.tried);
             let spec = &self.pool.spec;
             let opened = stack.open(Open {
                 remote: spec.backends[turn].address,
@@ -220,27 +256,28 @@ impl Proxy {
                 settings: spec.settings,
                 tag: self.tag,
             });
-            if let Ok(server) = opened {
-                self.pool.counts[turn].active += 1;
-                self.pairs.join(number, server, turn);
-                let timeout_at = stack.now() + self.pool.spec.connect_timeout;
-                stack.set_timer(server, Some(timeout_at));
-                return;
-            }
-            self.pool.counts[turn].failed += 1;
+            let counts = &mut self.pool.counts[turn];
+            let Ok(server) = opened else {
+                counts.failed += 1;
+                continue;
+            };
+            counts.opened += 1;
+            counts.active += 1;
+            let timeout_at = stack.now() + spec.connect_timeout;
+            stack.set_timer(server, Some(timeout_at));
+            self.pairs.join(number, server, turn);
+            return;
         }
-        let pair: &mut Pair = self.pairs.at(number);
-        if let Some(client) = pair.other(Side::Server) {
-            pair.phase = Phase::Ending;
+        pair.phase = Phase::Ending;
+        if let Some(client) = pair.client {
             self.counts.unserved += 1;
             stack.abort(client);
         }
     }
 }
 
-/// Sends our FIN on `flow` after what is queued; a flow that cannot is reset.
+/// Sends our FIN on `flow` after what is queued.
 fn carry_close(stack: &mut Stack, flow: FlowId) {
-    if stack.shutdown(flow).is_err() {
-        stack.abort(flow);
-    }
+    // Refused where the flow has ended, not in order: then its end is told and takes the other along.
+    let _ = stack.shutdown(flow);
 }

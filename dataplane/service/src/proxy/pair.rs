@@ -4,6 +4,7 @@ use tidegate_wire::Instant;
 use tidegate_worker::FlowId;
 
 use crate::PerFlow;
+use crate::pool::Tried;
 
 /// Which of the two flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +29,22 @@ pub(super) enum Phase {
 /// A client and the backend's connection that serves it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
-    pub(super) client: FlowId,
-    server: Option<FlowId>,
-    /// The client's flow has ended.
-    client_has_ended: bool,
+    /// The client's flow, while it lives.
+    pub(super) client: Option<FlowId>,
+    /// The flow to the backend, while it lives.
+    pub(super) server: Option<FlowId>,
+    pub(super) phase: Phase,
     /// The client's FIN came before a backend had accepted.
     pub(super) client_has_closed: bool,
-    pub(super) phase: Phase,
     /// Number of the backend in its pool.
     pub(super) backend: usize,
+    /// Backends that did not take this client.
+    pub(super) tried: Tried,
     tries_left: u32,
     /// When something last went across.
     pub(super) active_at: Instant,
+    /// Room in the send queues, the client's first, when the timer last looked.
+    pub(super) room_seen: [u32; 2],
 }
 
 impl Pair {
@@ -47,21 +52,17 @@ impl Pair {
     pub(super) const fn other(&self, side: Side) -> Option<FlowId> {
         match side {
             Side::Client => self.server,
-            Side::Server if self.client_has_ended => None,
-            Side::Server => Some(self.client),
+            Side::Server => self.client,
         }
     }
 
-    /// Is there still someone to be served?
-    pub(super) fn client_is_here(&self) -> bool {
-        !self.client_has_ended && self.phase == Phase::Connecting
-    }
-
-    /// Uses up one try; false when none is left.
+    /// Uses up one try; false when none is left, or nobody is there to be served.
     pub(super) const fn take_try(&mut self) -> bool {
-        let has_one = self.tries_left > 0;
-        self.tries_left = self.tries_left.saturating_sub(1);
-        has_one
+        if self.client.is_none() || self.tries_left == 0 {
+            return false;
+        }
+        self.tries_left -= 1;
+        true
     }
 }
 
@@ -83,6 +84,11 @@ impl Pairs {
         }
     }
 
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// A new client, with one try for the first backend and `retries` for others; returns its number.
     pub(super) fn insert(&mut self, client: FlowId, retries: u32, now: Instant) -> u32 {
         let number = self
@@ -90,14 +96,15 @@ impl Pairs {
             .pop()
             .expect("there are as many pairs as the worker has flows");
         self.slots[number as usize] = Some(Pair {
-            client,
+            client: Some(client),
             server: None,
-            client_has_ended: false,
-            client_has_closed: false,
             phase: Phase::Connecting,
+            client_has_closed: false,
             backend: 0,
+            tried: Tried::default(),
             tries_left: retries.saturating_add(1),
             active_at: now,
+            room_seen: [0; 2],
         });
         self.sides.insert(client, (number, Side::Client));
         number
@@ -131,7 +138,7 @@ impl Pairs {
         let (number, side) = self.sides.take(flow)?;
         let pair = self.at(number);
         match side {
-            Side::Client => pair.client_has_ended = true,
+            Side::Client => pair.client = None,
             Side::Server => pair.server = None,
         }
         Some((number, side))
@@ -140,7 +147,7 @@ impl Pairs {
     /// Frees the pair when both of its flows have ended.
     pub(super) fn remove_if_empty(&mut self, number: u32) {
         let pair = self.at(number);
-        if pair.client_has_ended && pair.server.is_none() {
+        if pair.client.is_none() && pair.server.is_none() {
             self.slots[number as usize] = None;
             self.free.push(number);
         }

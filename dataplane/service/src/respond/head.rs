@@ -142,10 +142,14 @@ fn meaning(request: &httparse::Request<'_, '_>) -> Result<Head, Answer> {
             Connection::Kept
         },
     };
+    let mut length = None;
     for field in request.headers.iter() {
         if field.name.eq_ignore_ascii_case("content-length") {
-            let digits = std::str::from_utf8(field.value).map_err(|_| Answer::BadRequest)?;
-            head.content_length = digits.trim().parse().map_err(|_| Answer::BadRequest)?;
+            let len = content_length(field.value).ok_or(Answer::BadRequest)?;
+            // RFC 9112 section 6.3: with two lengths nobody knows where the next request begins.
+            if length.replace(len).is_some_and(|other| other != len) {
+                return Err(Answer::BadRequest);
+            }
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             head.is_chunked = true;
         } else if field.name.eq_ignore_ascii_case("connection") {
@@ -157,7 +161,16 @@ fn meaning(request: &httparse::Request<'_, '_>) -> Result<Head, Answer> {
             }
         }
     }
+    head.content_length = length.unwrap_or(0);
     Ok(head)
+}
+
+/// The value of a `Content-Length` field: digits and nothing else (RFC 9110 section 8.6).
+fn content_length(value: &[u8]) -> Option<u64> {
+    // What `parse` would take beside digits is a sign.
+    let digits = std::str::from_utf8(value).ok()?.trim_ascii();
+    let is_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| digits.parse().ok())?
 }
 
 /// Does the comma-separated list contain `option`?
@@ -215,11 +228,19 @@ mod tests {
             refused(&mut heads, b"\x16\x03\x01 tls?\r\n\r\n"),
             Parsed::Refused(Answer::BadRequest)
         );
-        let bad_length = b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n";
-        assert_eq!(
-            refused(&mut heads, bad_length),
-            Parsed::Refused(Answer::BadRequest)
-        );
+        for length in [
+            "-1",
+            "+1",
+            "",
+            "1 1",
+            "0x1",
+            "18446744073709551616",
+            "1\r\nContent-Length: 2",
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+            let parsed = refused(&mut heads, text.as_bytes());
+            assert_eq!(parsed, Parsed::Refused(Answer::BadRequest), "{length}");
+        }
         let mut long = b"GET / HTTP/1.1\r\nX: ".to_vec();
         long.resize(HEAD_MAX, b'a');
         assert_eq!(

@@ -2,7 +2,8 @@
 //!
 //! Requests may be pipelined and may be split anywhere; connections are kept open as RFC 9112 section 9.3
 //! says. A body announced by `Content-Length` is read and forgotten. What this service does not do: it
-//! looks at no path, speaks no TLS and no HTTP/2, and answers a chunked request body with 411.
+//! looks at no path, asks for no `Host`, speaks no TLS and no HTTP/2, answers a chunked request body with 411, and does not
+//! end connections that are silent between two requests.
 //!
 //! A head that arrives whole in one segment, as nearly all do, is parsed where it lies in the frame. A
 //! split head is gathered in one of a fixed number of buffers, so that a slow client costs a bounded
@@ -13,6 +14,7 @@ mod response;
 
 use core::time::Duration;
 
+use tidegate_tcp::State;
 use tidegate_worker::{FlowId, Stack};
 
 pub use response::Response;
@@ -21,9 +23,12 @@ use crate::PerFlow;
 use head::{Head, Heads, Parsed};
 use response::{Answer, Answers};
 
-/// How long a client may keep its side open after our last answer. Shorter cuts off slow readers, longer
-/// lets idle clients hold slots of the flow table.
+/// How long a client may keep its side open when it has our last answer. Shorter may end in a RST what
+/// it still sends, longer lets idle clients hold slots of the flow table.
 const LINGER: Duration = Duration::from_secs(10);
+/// How long a client may take to send the rest of a head, of which it has sent the first part. Shorter
+/// cuts off slow clients, longer lets them hold the buffers that others need. nginx allows as much.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is going on between one client and us.
 #[derive(Debug, Default)]
@@ -36,6 +41,8 @@ struct Conversation {
     partial: Option<u32>,
     /// The last answer has been given: nothing more is read.
     is_last: bool,
+    /// The client has all that we sent, our FIN included, and its time to close is running out.
+    is_lingering: bool,
 }
 
 /// The service with its answers and its clients.
@@ -88,8 +95,13 @@ impl Respond {
             if taken == text.len() {
                 return taken;
             }
+            let was_partial = talk.partial.is_some();
             let (used, parsed) = self.heads.parse(&mut talk.partial, &text[taken..]);
             taken += used;
+            if was_partial != talk.partial.is_some() {
+                let timeout_at = stack.now() + HEAD_TIMEOUT;
+                stack.set_timer(flow, talk.partial.map(|_| timeout_at));
+            }
             match parsed {
                 Parsed::Incomplete => return taken,
                 Parsed::Whole(head) => self.answer(stack, flow, &head),
@@ -116,9 +128,18 @@ impl Respond {
         }
     }
 
-    /// The client has had its time to close after our FIN.
-    pub(crate) fn on_timer(stack: &mut Stack, flow: FlowId) {
-        stack.abort(flow);
+    /// The client has had its time: to send the rest of a head, or to close after our FIN.
+    pub(crate) fn on_timer(&mut self, stack: &mut Stack, flow: FlowId) {
+        let Some(talk) = self.conversations.of_mut(flow) else {
+            return;
+        };
+        if !talk.is_last || talk.is_lingering {
+            stack.abort(flow);
+            return;
+        }
+        // A slow client may still be reading; whether it lives is for TCP to find out.
+        talk.is_lingering = stack.state(flow) == Some(State::FinWait2);
+        stack.set_timer(flow, Some(stack.now() + LINGER));
     }
 
     /// The flow is gone.
@@ -171,12 +192,11 @@ impl Respond {
         }
         if talk.is_last {
             // Half-closing, not closing: bytes of the client that are still under way must not turn
-            // the end into a reset that overtakes the answer (RFC 9112 section 9.6).
-            if stack.shutdown(flow).is_err() {
-                stack.abort(flow);
+            // the end into a reset that overtakes the answer (RFC 9112 section 9.6). Where that is
+            // refused, it was done before, or the flow has ended.
+            if stack.shutdown(flow).is_ok() {
+                stack.set_timer(flow, Some(stack.now() + LINGER));
             }
-            let now = stack.now();
-            stack.set_timer(flow, Some(now + LINGER));
         }
         true
     }

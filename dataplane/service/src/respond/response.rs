@@ -9,9 +9,9 @@ use super::head::Head;
 pub struct Response {
     /// Status code, 200 to 599.
     pub status: u16,
-    /// Value of the `Content-Type` header.
+    /// Value of the `Content-Type` field; empty: the field is left out.
     pub content_type: String,
-    /// The body.
+    /// The body. An answer with status 204 or 304 has none.
     pub body: Vec<u8>,
 }
 
@@ -92,7 +92,9 @@ impl Answers {
         let with = |connection: &str| {
             let mut bytes = head(response, connection).into_bytes();
             let head_len = bytes.len();
-            bytes.extend_from_slice(&response.body);
+            if has_body(response.status) {
+                bytes.extend_from_slice(&response.body);
+            }
             (bytes, head_len)
         };
         let refusal = |status: u16| {
@@ -135,16 +137,32 @@ impl Answers {
 /// Status line and header fields, with the empty line.
 fn head(response: &Response, connection: &str) -> String {
     let mut head = String::new();
-    let status = response.status;
+    let Response {
+        status,
+        content_type,
+        body,
+    } = response;
     // Writing to a String cannot fail.
     let _ = write!(
         head,
-        "HTTP/1.1 {status} {}\r\nServer: tidegate\r\nContent-Type: {}\r\nContent-Length: {}\r\n{connection}\r\n",
-        reason(status),
-        response.content_type,
-        response.body.len(),
+        "HTTP/1.1 {status} {}\r\nServer: tidegate\r\n",
+        reason(*status)
     );
+    if has_body(*status) {
+        if !content_type.is_empty() {
+            let _ = write!(head, "Content-Type: {content_type}\r\n");
+        }
+        let _ = write!(head, "Content-Length: {}\r\n", body.len());
+    }
+    head.push_str(connection);
+    head.push_str("\r\n");
     head
+}
+
+/// Whether an answer with this status has a body, be it of no bytes (RFC 9110 section 6.4.1). A client
+/// would take the body of one that has none for the beginning of the next answer.
+const fn has_body(status: u16) -> bool {
+    !matches!(status, 204 | 304)
 }
 
 /// The reason phrase (RFC 9110 section 15); empty for a code we have no phrase for, which is legal.
@@ -153,8 +171,10 @@ const fn reason(status: u16) -> &'static str {
         200 => "OK",
         201 => "Created",
         202 => "Accepted",
+        204 => "No Content",
         301 => "Moved Permanently",
         302 => "Found",
+        304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
@@ -198,5 +218,31 @@ mod tests {
         assert!(Answer::HeadOnly(Connection::Closed).closes());
         assert!(!Answer::Full(Connection::KeptByRequest).closes());
         assert!(text(Answer::HeadTooLarge).starts_with("HTTP/1.1 431 "));
+    }
+
+    #[test]
+    fn an_answer_without_a_body_says_nothing_of_one() {
+        for status in [204, 304] {
+            let answers = Answers::new(&Response {
+                status,
+                ..Response::default()
+            });
+            let bytes = answers.bytes(Answer::Full(Connection::Kept)).to_vec();
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text.ends_with("\r\n\r\n"), "{text}");
+            assert!(!text.contains("Content-"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_content_type_leaves_the_field_out() {
+        let answers = Answers::new(&Response {
+            content_type: String::new(),
+            ..Response::default()
+        });
+        let bytes = answers.bytes(Answer::Full(Connection::Kept)).to_vec();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains("Content-Type"), "{text}");
+        assert!(text.contains("Content-Length: 9\r\n"), "{text}");
     }
 }
