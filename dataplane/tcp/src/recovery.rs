@@ -49,6 +49,8 @@ pub(crate) struct Recovery {
     point: SeqNum,
     /// What lies before it was sent again (HighRxt + 1 of RFC 6675).
     pub(crate) cursor: SeqNum,
+    /// SND.NXT when the first of the duplicates came.
+    nxt_at_first: SeqNum,
     /// Without SACK: octets that duplicates say have left the network (RFC 6582's inflation).
     left_network: u32,
 }
@@ -62,6 +64,7 @@ impl Recovery {
             is_rescued: false,
             point: una,
             cursor: una,
+            nxt_at_first: una,
             left_network: 0,
         }
     }
@@ -173,7 +176,12 @@ impl Tcb {
         let smss = self.smss();
         let recovery = &mut self.recovery;
         match recovery.phase {
-            Phase::Open => recovery.dup_acks = recovery.dup_acks.saturating_add(1),
+            Phase::Open => {
+                if recovery.dup_acks == 0 {
+                    recovery.nxt_at_first = self.snd.nxt;
+                }
+                recovery.dup_acks = recovery.dup_acks.saturating_add(1);
+            }
             Phase::Fast => recovery.left_network = recovery.left_network.saturating_add(smss),
             Phase::GoBack => {}
         }
@@ -194,7 +202,15 @@ impl Tcb {
     }
 
     fn enter_fast_recovery(&mut self) {
-        self.congestion.on_loss(self.flight_size(), self.smss());
+        // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
+        let has_duplicates = self.recovery.dup_acks > 0;
+        let nxt = if has_duplicates {
+            self.recovery.nxt_at_first
+        } else {
+            self.snd.nxt
+        };
+        self.congestion
+            .on_loss(nxt.since(self.snd.una), self.smss());
         self.recovery = Recovery {
             phase: Phase::Fast,
             is_first_owed: true,
@@ -294,7 +310,11 @@ impl Tcb {
         if self.recovery.is_rescued {
             return None;
         }
-        Some((self.scoreboard.last_hole(memory, &outstanding)?, true))
+        // What was sent again in this recovery is not rescued: it is still on its way.
+        let hole = self.scoreboard.last_hole(memory, &outstanding)?;
+        hole.right
+            .after(self.recovery.cursor)
+            .then_some((hole, true))
     }
 
     /// From SND.UNA to the first octet that the peer has reported.

@@ -20,6 +20,9 @@ use crate::{Context, Segment};
 /// RFC 6298 5.7: the RTO with which text begins after our SYN timed out.
 const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 
+/// One tick of the timestamp clock (RFC 7323 5.4): what a timestamp cannot tell apart.
+const TS_TICK: Duration = Duration::from_millis(1);
+
 impl Tcb {
     /// Fifth: the ACK field.
     pub(super) fn check_ack(
@@ -98,7 +101,7 @@ impl Tcb {
             u32::from(settings.initial_window)
         };
         self.congestion = Congestion::new(settings.congestion, self.smss(), segments);
-        self.recovery.restart(self.snd.una);
+        self.recovery.restart(self.snd.iss);
         self.snd.small = self.snd.una;
         let is_scaled = !seg.has(TcpFlags::SYN);
         self.take_window(seg, if is_scaled { self.snd.wnd_shift } else { 0 });
@@ -136,19 +139,34 @@ impl Tcb {
         self.restart_retransmit_timer(cx.now);
         self.restart_user_timer(cx.now);
         if self.recovery.lets_cwnd_grow() {
-            self.congestion.on_ack(&Ack {
-                acked,
-                now: cx.now,
-                srtt: self.rtt.srtt().unwrap_or_default(),
-                flight_size,
-                mss: self.smss(),
-                is_cwnd_limited: self.has(Flags::CWND_LIMITED),
-            });
+            self.grow_cwnd(acked, flight_size, cx.now);
         }
         if is_fin_acked {
             self.take_ack_of_fin(cx);
         }
         self.tell_writable(arrival, cx.settings);
+    }
+
+    /// MUST-19: the congestion window grows. In slow start an ACK counts once for every two segments:
+    /// so many ACKs SHLD-19 has a receiver send, where MUST-58 has it make one of them.
+    fn grow_cwnd(&mut self, acked: u32, flight_size: u32, now: Instant) {
+        let mss = self.smss();
+        let mut ack = Ack {
+            acked,
+            now,
+            srtt: self.rtt.srtt().unwrap_or_default(),
+            flight_size,
+            mss,
+            is_cwnd_limited: self.has(Flags::CWND_LIMITED),
+        };
+        let mut left = acked;
+        while left > 2 * mss && self.congestion.is_in_slow_start() {
+            ack.acked = 2 * mss;
+            self.congestion.on_ack(&ack);
+            left -= 2 * mss;
+        }
+        ack.acked = left;
+        self.congestion.on_ack(&ack);
     }
 
     /// Our FIN is acknowledged: FIN-WAIT-2, TIME-WAIT or the end.
@@ -203,11 +221,12 @@ impl Tcb {
         if !is_ambiguous || !self.has(Flags::TIMESTAMPS) {
             return;
         }
-        // An echo from the future, or from before this connection, is somebody's mistake.
+        // Only an echo of what went out last is of use. An older one means that the segment had
+        // arrived all along and its ACK was lost, and would count the whole wait for the timer.
         let age_ms = self.ts_value(now).wrapping_sub(timestamps.echo);
-        let sample = Duration::from_millis(u64::from(age_ms.max(1)));
-        if sample <= settings.rto_max {
-            self.rtt.on_sample(sample, &bounds);
+        let age = Duration::from_millis(u64::from(age_ms));
+        if age <= now.saturating_since(self.snd.sent_at) + TS_TICK {
+            self.rtt.on_sample(age.max(TS_TICK), &bounds);
         }
     }
 

@@ -139,10 +139,14 @@ impl Tcb {
             self.rcv.fin = seg.seq + seg.text_len();
             self.owes.insert(Owes::ACK);
         }
-        if !self.has(Flags::FIN_AHEAD) || self.rcv.fin != self.rcv.nxt {
+        if !self.has(Flags::FIN_AHEAD) || self.rcv.fin.after(self.rcv.nxt) {
             return;
         }
         self.flags.remove(Flags::FIN_AHEAD);
+        if self.rcv.fin != self.rcv.nxt {
+            // There was text where the FIN stood: the peer contradicts itself, and text goes first.
+            return;
+        }
         self.take_fin(arrival, cx);
     }
 

@@ -37,42 +37,42 @@ use std::time::Duration;
 
 use tidegate_tcp::Settings;
 
-pub mod notation;
-pub mod play;
+pub(crate) mod notation;
+pub(crate) mod play;
 mod settings;
 
-pub use notation::Notation;
+pub(crate) use notation::Notation;
 
 /// A file, read.
-pub struct Script {
-    pub settings: Settings,
-    pub host: Host,
-    pub lines: Vec<Line>,
+pub(crate) struct Script {
+    pub(crate) settings: Settings,
+    pub(crate) host: Host,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// What is around the TCB.
 #[derive(Clone, Copy)]
-pub struct Host {
+pub(crate) struct Host {
     /// The segment size that the MTU allows, the same for both versions of IP.
-    pub mss: u32,
+    pub(crate) mss: u32,
     /// Blocks of the text pool.
-    pub blocks: u32,
+    pub(crate) blocks: u32,
     /// Range sets of the pool.
-    pub range_sets: u32,
+    pub(crate) range_sets: u32,
     /// Only this version of IP.
-    pub ip_version: Option<u8>,
+    pub(crate) ip_version: Option<u8>,
 }
 
 /// An event of the conversation.
-pub struct Line {
+pub(crate) struct Line {
     /// Its number in the file.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Time since the event before.
-    pub after: Duration,
-    pub event: Happening,
+    pub(crate) after: Duration,
+    pub(crate) event: Happening,
 }
 
-pub enum Happening {
+pub(crate) enum Happening {
     Arrives {
         segment: Notation,
         is_last_of_burst: bool,
@@ -90,7 +90,7 @@ pub enum Happening {
 
 impl Script {
     /// Reads a file; what is wrong is said with the number of its line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut script = Self {
             settings: Settings {
                 rmem: 65_535,

@@ -7,7 +7,7 @@ use tidegate_wire::{SackBlocks, Tcp, TcpFlags, TcpOptions, Timestamps};
 
 /// A sequence number as it is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Number {
+pub(crate) enum Number {
     /// Counted from an initial sequence number.
     Relative(u32),
     /// The number itself.
@@ -16,27 +16,27 @@ pub enum Number {
 
 /// A segment as it is written. What is not given is not compared.
 #[derive(Clone)]
-pub struct Notation {
-    pub flags: TcpFlags,
-    pub seq: Number,
-    pub len: u32,
-    pub ack: Option<Number>,
-    pub wnd: Option<u16>,
-    pub urgent: Option<u16>,
-    pub options: Option<TcpOptions>,
+pub(crate) struct Notation {
+    pub(crate) flags: TcpFlags,
+    pub(crate) seq: Number,
+    pub(crate) len: u32,
+    pub(crate) ack: Option<Number>,
+    pub(crate) wnd: Option<u16>,
+    pub(crate) urgent: Option<u16>,
+    pub(crate) options: Option<TcpOptions>,
 }
 
 /// From where the numbers of a segment count.
 #[derive(Clone, Copy)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// ISS of its sender.
-    pub seq: u32,
+    pub(crate) seq: u32,
     /// ISS of its receiver.
-    pub ack: u32,
+    pub(crate) ack: u32,
     /// Offset of the sender's timestamps.
-    pub ts_value: u32,
+    pub(crate) ts_value: u32,
     /// Offset of the receiver's timestamps.
-    pub ts_echo: u32,
+    pub(crate) ts_echo: u32,
 }
 
 impl Number {
@@ -62,7 +62,7 @@ impl FromStr for Number {
 
 impl Notation {
     /// The header that is written, with ports. What is not given is zero.
-    pub fn header(&self, origin: Origin, ports: (u16, u16)) -> Tcp {
+    pub(crate) fn header(&self, origin: Origin, ports: (u16, u16)) -> Tcp {
         let mut options = self.options.unwrap_or_default();
         if let Some(timestamps) = &mut options.timestamps {
             timestamps.value = timestamps.value.wrapping_add(origin.ts_value);
@@ -89,7 +89,7 @@ impl Notation {
     }
 
     /// Whether `seen`, with `len` octets of text, is what is written.
-    pub fn matches(&self, origin: Origin, seen: &Tcp, len: usize) -> bool {
+    pub(crate) fn matches(&self, origin: Origin, seen: &Tcp, len: usize) -> bool {
         let written = self.header(origin, (seen.src_port, seen.dst_port));
         written.flags == seen.flags
             && written.seq == seen.seq
@@ -210,10 +210,10 @@ fn parse_options(text: &str) -> Result<TcpOptions, String> {
 }
 
 /// A segment that went out, as the notation has it.
-pub struct Seen<'a> {
-    pub tcp: &'a Tcp,
-    pub len: usize,
-    pub origin: Origin,
+pub(crate) struct Seen<'a> {
+    pub(crate) tcp: &'a Tcp,
+    pub(crate) len: usize,
+    pub(crate) origin: Origin,
 }
 
 impl fmt::Display for Seen<'_> {

@@ -17,15 +17,15 @@ mod user;
 
 /// Where a play begins: numbers near the wrap find what does not wrap.
 #[derive(Clone, Copy)]
-pub struct Stage {
+pub(crate) struct Stage {
     pub is_ipv4: bool,
-    pub our_iss: u32,
-    pub peer_iss: u32,
-    pub ts_offset: u32,
+    pub(crate) our_iss: u32,
+    pub(crate) peer_iss: u32,
+    pub(crate) ts_offset: u32,
 }
 
 /// What a script talks to.
-pub struct Play {
+pub(crate) struct Play {
     stage: Stage,
     tuple: FourTuple,
     settings: Settings,
@@ -47,7 +47,7 @@ pub struct Play {
 const START: Instant = Instant::from_secs(1_000);
 
 /// Plays `script` and says at which line it went wrong, and how.
-pub fn play(script: &Script, stage: Stage) -> Result<(), String> {
+pub(crate) fn play(script: &Script, stage: Stage) -> Result<(), String> {
     let mut play = Play::new(script.settings, script.host, stage);
     for line in &script.lines {
         play.step(line)
@@ -143,8 +143,8 @@ impl Play {
             .filter(|at| *at <= until)
         {
             self.now = self.now.max(at);
-            self.with_tcb(|tcb, cx| tcb.on_timeout(cx))
-                .map_or((), |events| self.events |= events);
+            let events = self.with_tcb(|tcb, cx| tcb.on_timeout(cx));
+            self.events |= events.unwrap_or_default();
             self.transmit();
         }
         self.now = until;

@@ -1,0 +1,167 @@
+//! Two TCBs talk over bad links: every byte arrives once and in order, both ends end as they should,
+//! all memory comes home, and the invariants hold after each step. Each run is made from one seed,
+//! which a failure names: `SEED=17 cargo test --test simulation` plays that one alone.
+
+use std::time::Duration;
+
+use tidegate_tcp::{CongestionKind, End, Settings, State};
+use tidegate_wire::Instant;
+
+use crate::world::{Dice, Weather, World};
+
+/// A day: longer than all retries of both ends.
+const END: Instant = Instant::from_secs(86_400);
+
+/// Settings at random, such that every feature is on in some runs and off in others.
+fn settings(dice: &mut Dice) -> Settings {
+    Settings {
+        rmem: dice.pick(&[2_000, 10_000, 65_535, 262_144, 1 << 20]),
+        wmem: dice.pick(&[2_000, 20_000, 262_144]),
+        wnd_scaling: dice.per_mille(700),
+        sack: dice.per_mille(700),
+        timestamps: dice.per_mille(700),
+        nodelay: dice.per_mille(300),
+        initial_window: dice.pick(&[1, 2, 10]),
+        delayed_ack: Duration::from_millis(dice.pick(&[0, 1, 40, 400])),
+        congestion: dice.pick(&[CongestionKind::Cubic, CongestionKind::NewReno]),
+        syn_retries: 40,
+        syn_ack_retries: 40,
+        retries2: 100,
+        rto_max: Duration::from_secs(20),
+        time_wait: Duration::from_secs(240),
+        mss_max: dice.pick(&[None, None, Some(536), Some(100)]),
+        ..Settings::default()
+    }
+}
+
+fn weather(dice: &mut Dice) -> Weather {
+    Weather {
+        lost_per_mille: dice.pick(&[0, 1, 10, 50, 200]),
+        doubled_per_mille: dice.pick(&[0, 10, 100]),
+        late_per_mille: dice.pick(&[0, 10, 300]),
+        delay: Duration::from_micros(dice.pick(&[50, 1_000, 20_000, 100_000])),
+        lateness: Duration::from_micros(dice.pick(&[200, 5_000, 200_000])),
+    }
+}
+
+fn world(seed: u64) -> World {
+    let mut dice = Dice::new(seed ^ 0x5eed);
+    let settings = [settings(&mut dice), settings(&mut dice)];
+    let mtu = dice.pick(&[1_500, 1_500, 9_000, 600]);
+    World::new(seed, settings, weather(&mut dice), mtu)
+}
+
+/// Plays `run` for each seed and names the one that fails.
+fn for_each_seed(count: u64, run: fn(u64)) {
+    let only: Option<u64> = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seeds = only.map_or(0..count, |seed| seed..seed + 1);
+    for seed in seeds {
+        let outcome = std::panic::catch_unwind(|| run(seed));
+        if let Err(panic) = outcome {
+            eprintln!("SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Everything arrives, and both ends are closed in order.
+fn assert_closed_in_order(world: &mut World, seed: u64) {
+    for host in 0..2 {
+        let (here, there) = (&world.hosts[host], &world.hosts[1 - host]);
+        assert_eq!(
+            here.delivered, there.to_write,
+            "seed {seed}: host {host} did not get it all"
+        );
+        assert_eq!(
+            here.end,
+            Some(End::Closed),
+            "seed {seed}: host {host} in {}",
+            here.state()
+        );
+        world.hosts[host].assert_memory_is_home();
+    }
+}
+
+#[test]
+fn every_byte_arrives_once_and_in_order() {
+    for_each_seed(400, |seed| {
+        let mut world = world(seed);
+        let mut dice = Dice::new(seed ^ 0xb0b);
+        for host in &mut world.hosts {
+            host.to_write = dice.pick(&[0, 1, 1_460, 50_000, 400_000]);
+            host.pauses_per_mille = dice.pick(&[0, 0, 20]);
+        }
+        let now = world.now;
+        world.hosts[0].open(now);
+        if dice.per_mille(200) {
+            // MUST-10: both open at once.
+            world.hosts[1].open(now);
+        }
+        world.run(END, |_| ());
+        assert_closed_in_order(&mut world, seed);
+    });
+}
+
+#[test]
+fn an_abort_ends_both_and_loses_no_memory() {
+    for_each_seed(200, |seed| {
+        let mut world = world(seed);
+        let mut dice = Dice::new(seed ^ 0xabcd);
+        for host in &mut world.hosts {
+            host.to_write = 300_000;
+            host.pauses_per_mille = dice.pick(&[0, 20]);
+        }
+        let who = usize::from(dice.per_mille(500));
+        let when = world.now + Duration::from_millis(dice.below(3_000));
+        let now = world.now;
+        world.hosts[0].open(now);
+        let mut is_aborted = false;
+        world.run(END, |world| {
+            if !is_aborted && world.now >= when && world.hosts[who].tcb.is_some() {
+                is_aborted = true;
+                let now = world.now;
+                world.hosts[who].abort(now);
+            }
+        });
+        for host in &mut world.hosts {
+            assert_eq!(host.state(), State::Closed, "seed {seed}: it never ended");
+            host.assert_memory_is_home();
+        }
+        if is_aborted {
+            let end = world.hosts[who].end;
+            let is_plausible = matches!(end, Some(End::Aborted | End::Closed | End::Reset));
+            assert!(is_plausible, "seed {seed}: {end:?}");
+        }
+    });
+}
+
+#[test]
+fn silence_of_the_link_ends_in_a_timeout() {
+    for_each_seed(50, |seed| {
+        let mut dice = Dice::new(seed);
+        let ours = Settings {
+            retries2: 5,
+            ..settings(&mut dice)
+        };
+        let weather = Weather {
+            lost_per_mille: 0,
+            ..weather(&mut dice)
+        };
+        let mut world = World::new(seed, [ours, ours], weather, 1_500);
+        world.hosts[0].to_write = 100_000_000;
+        world.hosts[1].to_write = 100_000_000;
+        let (start, cut) = (world.now, world.now + Duration::from_secs(1));
+        world.hosts[0].open(start);
+        world.run(END, |world| {
+            if world.now >= cut {
+                world.cut();
+            }
+        });
+        for host in &mut world.hosts {
+            assert_eq!(host.end, Some(End::TimedOut), "seed {seed}");
+            host.assert_memory_is_home();
+        }
+    });
+}
