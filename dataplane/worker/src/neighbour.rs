@@ -180,7 +180,7 @@ impl Neighbours {
         let index = match self.find(way.port, way.next_hop) {
             Some(index) => index,
             None => {
-                let index = self.insert(way.port, way.next_hop, vlan)?;
+                let index = self.insert(way, vlan, None)?;
                 self.ask(index, now);
                 index
             }
@@ -221,7 +221,7 @@ impl Neighbours {
     ) -> Result<(), Discard> {
         let index = match (self.find(way.port, way.next_hop), lesson) {
             (Some(index), _) => index,
-            (None, Lesson::AskedForUs) => self.insert(way.port, way.next_hop, vlan)?,
+            (None, Lesson::AskedForUs) => self.insert(way, vlan, Some(lesson))?,
             (None, Lesson::Told | Lesson::ToldSoftly) => {
                 return Err(match way.next_hop {
                     IpAddr::V4(_) => Discard::ArpUnsolicited,
@@ -331,15 +331,21 @@ impl Neighbours {
             .copied()
     }
 
-    /// A new entry, being asked for but not asked yet.
-    fn insert(&mut self, port: u16, address: IpAddr, vlan: Option<u16>) -> Result<u32, Discard> {
+    /// A new entry, being asked for but not asked yet. `lesson` is why it is made, if the station
+    /// itself is the reason.
+    fn insert(
+        &mut self,
+        way: Way,
+        vlan: Option<u16>,
+        lesson: Option<Lesson>,
+    ) -> Result<u32, Discard> {
         if self.free.is_empty() {
-            self.evict();
+            self.evict(lesson);
         }
         let index = self.free.pop().ok_or(Discard::NeighbourTableFull)?;
         self.slots[index as usize].neighbour = Some(Neighbour {
-            port,
-            address,
+            port: way.port,
+            address: way.next_hop,
             mac: MacAddr::ZERO,
             vlan,
             standing: Standing::Asking,
@@ -366,24 +372,31 @@ impl Neighbours {
         }
     }
 
-    /// Gives up an entry that nobody has used of late, if one is found soon.
-    fn evict(&mut self) {
+    /// Gives up an entry that nobody has used of late, if one is found soon. Where somebody who is
+    /// there needs the place, that may be the entry of somebody who has not answered yet.
+    fn evict(&mut self, lesson: Option<Lesson>) {
         let count = u32::try_from(self.slots.len()).expect("made from a 32-bit count");
+        let mut asked = None;
         for _ in 0..EVICTION_LOOKS.min(count * 2) {
             let index = self.hand;
             self.hand = (self.hand + 1) % count;
             let Some(neighbour) = &mut self.slots[index as usize].neighbour else {
                 continue;
             };
-            let is_settled = matches!(neighbour.standing, Standing::Known | Standing::Lost);
-            if !is_settled {
-                continue;
+            match neighbour.standing {
+                Standing::Asking => asked = Some(index),
+                Standing::Confirming => {}
+                // Who was used gets a second chance.
+                Standing::Known | Standing::Lost => {
+                    if !core::mem::take(&mut neighbour.is_used) {
+                        self.forget(index);
+                        return;
+                    }
+                }
             }
-            // Who was used gets a second chance.
-            if !core::mem::take(&mut neighbour.is_used) {
-                self.forget(index);
-                return;
-            }
+        }
+        if let (Some(index), Some(_)) = (asked, lesson) {
+            self.forget(index);
         }
     }
 
@@ -394,6 +407,8 @@ impl Neighbours {
             return;
         };
         slot.generation = slot.generation.wrapping_add(1);
+        // Whoever waits for it has to ask anew.
+        self.has_news |= neighbour.standing == Standing::Asking;
         let hash = hash(&self.key, neighbour.port, neighbour.address);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == index) {
             entry.remove();

@@ -1,7 +1,7 @@
 //! The third stage of a turn: everything that wants to be sent, as far as frames and rings go.
 //!
-//! First what the neighbour table asks for. Then the flows that want to transmit, each a bounded number of
-//! segments, so that one with a large window cannot keep the others waiting. A flow that could not
+//! The flows that want to transmit have each a bounded number of segments, so that one with a large
+//! window cannot keep the others waiting. A flow that could not
 //! send all stays in the queue; one whose next hop is being asked for is parked until there is news.
 //!
 //! A segment is written by its TCB where it will lie, behind the room for the Ethernet and IP
@@ -47,11 +47,12 @@ pub(crate) fn transmit<P: Port, A: App>(
     app: &mut A,
 ) -> usize {
     let mut sent = announce(ports, stack);
-    sent += send_questions(ports, stack);
     if stack.neighbours.take_news() {
         stack.unpark();
     }
     sent += send_flows(ports, stack, app);
+    // After the flows, because they are who asks.
+    sent += send_questions(ports, stack);
     for port in ports {
         port.flush(stack.now);
     }

@@ -2,19 +2,17 @@
 
 mod sim;
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 
 use sim::apps::{Client, Echo};
+use sim::probe::{Probe, body};
 use sim::{A4, A6, B4, B6, Net, Plan, ip};
-use tidegate_port::{End as LinkEnd, Impairment, LinkPort, Port};
+use tidegate_port::{Burst, End as LinkEnd, Impairment, Link, LinkConfig, Port};
 use tidegate_tcp::End;
 use tidegate_wire::icmpv6::solicited_node;
-use tidegate_wire::{
-    Arp, ArpOp, Body, Discard, ETHER_TYPE_ARP, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ethernet, Icmpv4,
-    Icmpv6, Instant, Ip, MacAddr, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, RxChecksum, parse,
-};
-use tidegate_worker::{App, Cidr, Counter, Interface, Listen, Worker, WorkerConfig};
+use tidegate_wire::{ArpOp, Body, Discard, Icmpv4, Icmpv6, Instant, MacAddr, RxChecksum, parse};
+use tidegate_worker::{Counter, Interface, Listen, Worker, WorkerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -82,160 +80,50 @@ fn a_connection_survives_a_neighbour_that_is_silent_for_a_while() {
     net.a.app().assert_complete();
 }
 
-/// A worker on one end of a link, and the other end in our hands.
-struct Probe {
-    worker: Worker<LinkPort, Echo>,
-    port: LinkPort,
-    now: Instant,
-    mac: MacAddr,
-}
-
-impl Probe {
-    fn new() -> Self {
-        let (port, other) =
-            tidegate_port::Link::pair(tidegate_port::LinkConfig::default()).unwrap();
-        let addresses: Vec<Cidr> = [A4, A6].iter().map(|text| text.parse().unwrap()).collect();
-        let mac = other.facts().mac;
-        let config = WorkerConfig {
-            interfaces: vec![Interface::new(port.facts(), addresses, Vec::new())],
-            echo_replies_per_second: 5,
-            ..WorkerConfig::default()
-        };
-        let mut probe = Self {
-            worker: Worker::new(config, vec![port], Echo::ready()).unwrap(),
-            port: other,
-            now: Instant::from_secs(10),
-            mac,
-        };
-        probe.worker.stack_mut().listen(Listen::on(7)).unwrap();
-        probe
-    }
-
-    /// Sends a frame and answers what comes back.
-    fn ask(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
-        let mut sent = self.port.take_frame().unwrap();
-        sent.resize(frame.len());
-        sent.bytes_mut().copy_from_slice(frame);
-        let mut burst = tidegate_port::Burst::new();
-        burst.push(sent);
-        self.port.tx_burst(&mut burst, self.now);
-        self.receive()
-    }
-
-    fn receive(&mut self) -> Vec<Vec<u8>> {
-        while self.worker.turn(self.now) {}
-        sim::check(&self.worker);
-        let mut burst = tidegate_port::Burst::new();
-        let mut frames = Vec::new();
-        self.port.rx_burst(&mut burst, self.now);
-        for frame in burst.drain(..) {
-            frames.push(frame.bytes().to_vec());
-            self.port.give_frame(frame);
-        }
-        frames
-    }
-
-    fn ethernet(&self, dst: MacAddr, ether_type: u16, vlan: Option<u16>) -> Ethernet {
-        Ethernet {
-            dst,
-            src: self.mac,
-            vlan,
-            ether_type,
-        }
-    }
-
-    fn arp(&self, op: ArpOp, sender: &str, target: &str, vlan: Option<u16>) -> Vec<u8> {
-        let v4 = |text: &str| text.parse::<Ipv4Addr>().unwrap();
-        let header = self.ethernet(MacAddr::BROADCAST, ETHER_TYPE_ARP, vlan);
-        let mut frame = vec![0; header.header_len() + Arp::LEN];
-        let at = header.emit(&mut frame);
-        let arp = Arp {
-            op,
-            sender_mac: self.mac,
-            sender_ip: v4(sender),
-            target_mac: MacAddr::ZERO,
-            target_ip: v4(target),
-        };
-        arp.emit(&mut frame[at..]);
-        frame
-    }
-
-    fn icmpv6(
-        &self,
-        dst_mac: MacAddr,
-        (src, dst): (&str, IpAddr),
-        message: &Icmpv6<'_>,
-    ) -> Vec<u8> {
-        let ip = Ip {
-            src: src.parse().unwrap(),
-            dst,
-            hop_limit: 255,
-            traffic_class: 0,
-        };
-        let header = self.ethernet(dst_mac, ETHER_TYPE_IPV6, None);
-        let mut frame = vec![0; 14 + 40 + message.len()];
-        let at = header.emit(&mut frame);
-        ip.emit(PROTOCOL_ICMPV6, message.len(), &mut frame[at..]);
-        message.emit(&ip, &mut frame[at + 40..]);
-        frame
-    }
-
-    fn echo(&self, dst: &str, text: &[u8]) -> Vec<u8> {
-        let ip = Ip {
-            src: ip(B4),
-            dst: dst.parse().unwrap(),
-            hop_limit: 64,
-            traffic_class: 0,
-        };
-        let message = Icmpv4::EchoRequest {
-            id: 7,
-            seq: 9,
-            text,
-        };
-        let header = self.ethernet(self.worker_mac(), ETHER_TYPE_IPV4, None);
-        let mut frame = vec![0; 14 + 20 + message.len()];
-        let at = header.emit(&mut frame);
-        ip.emit(PROTOCOL_ICMPV4, message.len(), &mut frame[at..]);
-        message.emit(&mut frame[at + 20..]);
-        frame
-    }
-
-    fn worker_mac(&self) -> MacAddr {
-        self.worker.port(0).facts().mac
-    }
-
-    fn discarded(&self, discard: Discard) -> u64 {
-        self.worker.counters().discarded(discard)
-    }
-}
-
-fn body(frame: &[u8]) -> Body<'_> {
-    parse(frame, RxChecksum::Verify).unwrap().body
+fn probe() -> Probe<Echo> {
+    let config = WorkerConfig {
+        echo_replies_per_second: 5,
+        ..WorkerConfig::default()
+    };
+    Probe::new(Echo::ready(), config)
 }
 
 #[test]
-fn our_addresses_are_announced_at_the_start() {
-    let mut probe = Probe::new();
-    let frames = probe.receive();
+fn our_addresses_are_announced_once_at_the_start() {
+    let (port, other) = Link::pair(LinkConfig::default()).unwrap();
+    let addresses = [A4, A6].iter().map(|text| text.parse().unwrap()).collect();
+    let config = WorkerConfig {
+        interfaces: vec![Interface::new(port.facts(), addresses, Vec::new())],
+        ..WorkerConfig::default()
+    };
+    let mut worker = Worker::new(config, vec![port], Echo::ready()).unwrap();
+    let mut other = other;
+    let mut frames = Burst::new();
+    for ms in 0..3_000 {
+        worker.turn(Instant::from_millis(ms));
+        other.rx_burst(&mut frames, Instant::from_millis(ms));
+    }
     assert_eq!(frames.len(), 2);
     assert!(frames.iter().any(|frame| matches!(
-        body(frame),
+        body(frame.bytes()),
         Body::Arp(arp) if IpAddr::V4(arp.sender_ip) == ip(A4) && arp.sender_ip == arp.target_ip
     )));
     assert!(frames.iter().any(|frame| matches!(
-        body(frame),
+        body(frame.bytes()),
         Body::Icmpv6(_, Icmpv6::NeighbourAdvertisement { target, solicited: false, .. })
             if IpAddr::V6(target) == ip(A6)
     )));
-    assert!(probe.receive().is_empty(), "once is enough");
+    for frame in frames.drain(..) {
+        other.give_frame(frame);
+    }
 }
 
 #[test]
 fn arp_is_answered_for_our_addresses_only_and_in_the_same_vlan() {
-    let mut probe = Probe::new();
-    probe.receive();
-    for vlan in [None, Some(7)] {
-        let answers = probe.ask(&probe.arp(ArpOp::Request, "192.0.2.2", "192.0.2.1", vlan));
+    let mut probe = probe();
+    for vlan in [Some(7), None] {
+        probe.vlan = vlan;
+        let answers = probe.ask(&probe.arp(ArpOp::Request, "192.0.2.2", "192.0.2.1"));
         assert_eq!(answers.len(), 1);
         let packet = parse(&answers[0], RxChecksum::Verify).unwrap();
         assert_eq!(packet.ethernet.vlan, vlan);
@@ -248,26 +136,26 @@ fn arp_is_answered_for_our_addresses_only_and_in_the_same_vlan() {
     }
     assert!(
         probe
-            .ask(&probe.arp(ArpOp::Request, "192.0.2.2", "192.0.2.3", None))
+            .ask(&probe.arp(ArpOp::Request, "192.0.2.2", "192.0.2.3"))
             .is_empty()
     );
     assert_eq!(probe.discarded(Discard::ArpNotForUs), 1);
     assert!(
         probe
-            .ask(&probe.arp(ArpOp::Request, "192.0.2.1", "192.0.2.1", None))
+            .ask(&probe.arp(ArpOp::Request, "192.0.2.1", "192.0.2.1"))
             .is_empty()
     );
     assert_eq!(probe.discarded(Discard::ArpAddressConflict), 1);
     assert!(
         probe
-            .ask(&probe.arp(ArpOp::Reply, "192.0.2.9", "192.0.2.1", None))
+            .ask(&probe.arp(ArpOp::Reply, "192.0.2.9", "192.0.2.1"))
             .is_empty()
     );
     assert_eq!(probe.discarded(Discard::ArpUnsolicited), 1);
     // A probe for a duplicate is answered and not learnt (RFC 5227).
     assert_eq!(
         probe
-            .ask(&probe.arp(ArpOp::Request, "0.0.0.0", "192.0.2.1", None))
+            .ask(&probe.arp(ArpOp::Request, "0.0.0.0", "192.0.2.1"))
             .len(),
         1
     );
@@ -275,9 +163,8 @@ fn arp_is_answered_for_our_addresses_only_and_in_the_same_vlan() {
 
 #[test]
 fn a_solicitation_is_answered_for_our_addresses_only() {
-    let mut probe = Probe::new();
-    probe.receive();
-    let ask = |probe: &mut Probe, src: &str, target: &str| {
+    let mut probe = probe();
+    let ask = |probe: &mut Probe<Echo>, src: &str, target: &str| {
         let target: Ipv6Addr = target.parse().unwrap();
         let is_test = src == "::";
         let message = Icmpv6::NeighbourSolicitation {
@@ -306,22 +193,35 @@ fn a_solicitation_is_answered_for_our_addresses_only() {
     assert_eq!(probe.discarded(Discard::NdpNotForUs), 1);
 }
 
+fn echo(probe: &Probe<Echo>, text: &[u8], dst: &str) -> Vec<u8> {
+    let request = Icmpv4::EchoRequest {
+        id: 7,
+        seq: 9,
+        text,
+    };
+    probe.icmpv4(("192.0.2.2", dst), &request)
+}
+
+fn ask_echo(probe: &mut Probe<Echo>, dst: &str, text: &[u8]) -> Vec<Vec<u8>> {
+    let frame = echo(probe, text, dst);
+    probe.ask(&frame)
+}
+
 #[test]
 fn echo_is_answered_for_our_addresses_and_not_too_often() {
-    let mut probe = Probe::new();
-    probe.receive();
-    let answers = probe.ask(&probe.echo("192.0.2.1", b"are you there?"));
+    let mut probe = probe();
+    let answers = ask_echo(&mut probe, "192.0.2.1", b"are you there?");
     assert!(matches!(
         body(&answers[0]),
         Body::Icmpv4(to, Icmpv4::EchoReply { id: 7, seq: 9, text: b"are you there?" })
             if to.src == ip(A4) && to.dst == ip(B4)
     ));
-    assert!(probe.ask(&probe.echo("192.0.2.3", b"")).is_empty());
+    assert!(ask_echo(&mut probe, "192.0.2.3", b"").is_empty());
     assert_eq!(probe.discarded(Discard::IpDestinationNotOurs), 1);
-    assert!(probe.ask(&probe.echo("192.0.2.255", b"")).is_empty());
+    assert!(ask_echo(&mut probe, "192.0.2.255", b"").is_empty());
     assert_eq!(probe.discarded(Discard::IcmpEchoToGroup), 1);
     let answered: usize = (0..10)
-        .map(|_| probe.ask(&probe.echo("192.0.2.1", b"")).len())
+        .map(|_| ask_echo(&mut probe, "192.0.2.1", b"").len())
         .sum();
     assert_eq!(answered, 4, "five in a second, one of them before");
     assert_eq!(probe.discarded(Discard::IcmpRateLimited), 6);
@@ -348,21 +248,14 @@ fn echo_is_answered_for_our_addresses_and_not_too_often() {
 
 #[test]
 fn frames_for_other_stations_are_discarded() {
-    let mut probe = Probe::new();
-    probe.receive();
-    let mut frame = probe.echo("192.0.2.1", b"");
+    let mut probe = probe();
+    let mut frame = echo(&probe, b"", "192.0.2.1");
     frame[5] ^= 0xff;
     assert!(probe.ask(&frame).is_empty());
     assert_eq!(probe.discarded(Discard::NotForUs), 1);
 }
 
-/// The trait is used by its methods only; this keeps the harness honest about it.
 #[test]
 fn a_worker_without_flows_waits_for_nothing() {
-    fn deadline<A: App>(worker: &Worker<LinkPort, A>) -> Option<Instant> {
-        worker.next_deadline()
-    }
-    let mut probe = Probe::new();
-    probe.receive();
-    assert_eq!(deadline(&probe.worker), None);
+    assert_eq!(probe().worker.next_deadline(), None);
 }

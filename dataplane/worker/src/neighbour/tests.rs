@@ -115,4 +115,11 @@ fn a_full_table_gives_up_what_is_not_used_and_nothing_else() {
         "who is being asked for stays"
     );
     assert_eq!(table.len(), 2);
+    table.take_news();
+    // Somebody who is there goes before somebody who may not be; who waits for that asks again.
+    table
+        .learn(way(6), (MAC, None), Lesson::AskedForUs, at(0))
+        .unwrap();
+    assert_eq!(table.len(), 2);
+    assert!(table.take_news());
 }

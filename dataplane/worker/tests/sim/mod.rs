@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 pub(crate) mod apps;
+pub(crate) mod probe;
 
 use core::net::IpAddr;
 use core::time::Duration;
