@@ -25,7 +25,12 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, &listener, data(listener.as_raw_fd()), EventFlags::IN)?;
+    epoll::add(
+        &epoll,
+        &listener,
+        data(listener.as_raw_fd()),
+        EventFlags::IN,
+    )?;
     let mut clients: HashMap<RawFd, Client> = HashMap::new();
     let mut events = Vec::with_capacity(256);
     loop {
@@ -40,7 +45,10 @@ fn main() -> io::Result<()> {
                     epoll::add(&epoll, &stream, data(stream.as_raw_fd()), EventFlags::IN)?;
                     clients.insert(stream.as_raw_fd(), Client { stream, matched: 0 });
                 }
-            } else if clients.get_mut(&fd).is_some_and(|client| client.serve().is_err()) {
+            } else if clients
+                .get_mut(&fd)
+                .is_some_and(|client| client.serve().is_err())
+            {
                 // Closing the descriptor takes it out of the set.
                 clients.remove(&fd);
             }
