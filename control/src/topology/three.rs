@@ -14,10 +14,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::id;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::namespace::Namespace;
+
+/// How long an interface may take to come up; the kernel promises nothing, and needs a second.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What may be chosen about the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,5 +195,23 @@ fn join(tidegate: &Namespace, kernel: &Namespace, side: &Side, plan: &Plan) -> R
         kernel.ip(&["link", "set", "dev", KERNEL_INTERFACE, "gso_max_segs", "1"])?;
     }
     tidegate.ip(&["link", "set", "dev", side.interface, "up"])?;
-    kernel.ip(&["link", "set", "dev", KERNEL_INTERFACE, "up"])
+    kernel.ip(&["link", "set", "dev", KERNEL_INTERFACE, "up"])?;
+    wait_until_up(tidegate, side.interface)?;
+    wait_until_up(kernel, KERNEL_INTERFACE)
+}
+
+/// The kernel brings an interface into operation some time after it was told to, up to a second
+/// later. Before that it answers to no ARP request and to no solicitation.
+fn wait_until_up(namespace: &Namespace, interface: &str) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !namespace
+        .ip_output(&["-o", "link", "show", "dev", interface])?
+        .contains("state UP")
+    {
+        if Instant::now() > end {
+            bail!("{interface} in {} does not come up", namespace.name());
+        }
+        sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tidegate::admin::Phase;
 use tidegate::testbed::{Bed, skip};
-use tidegate::topology::Service;
+use tidegate::topology::{Process, Service};
 
 use crate::client::{connect, front, try_connect};
 use crate::{PATIENCE, TIDEGATE, listener};
@@ -131,21 +131,22 @@ fn what_cannot_be_opened_is_said_and_the_exit_code_is_not_zero() {
     let Some(bed) = Bed::new(TIDEGATE) else {
         return;
     };
-    let text = "[[port]]\ninterface = \"nowhere0\"\naddresses = [\"192.0.2.1/24\"]\n".to_owned();
-    let socket = format!(
-        "[admin]\nsocket = \"{}\"\n",
-        bed.folder().socket().display()
+    let socket = bed.folder().socket();
+    let text = format!(
+        "[admin]\nsocket = \"{}\"\n[[port]]\ninterface = \"nowhere0\"\n\
+         driver = \"af_packet\"\naddresses = [\"192.0.2.1/24\"]\n{}",
+        socket.display(),
+        listener("echo", 7, "echo")
     );
-    let text = socket + &text + &listener("echo", 7, "echo");
     let file = bed.folder().write("wrong.toml", &text).unwrap();
-    let output = bed
-        .tidegate()
-        .command(TIDEGATE)
-        .arg("run")
-        .arg(file)
-        .output()
+    let mut command = bed.tidegate().command(TIDEGATE);
+    bed.folder()
+        .collect_output("wrong", command.arg("run").arg(file))
         .unwrap();
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
+    let mut process = Process::start("wrong", &mut command).unwrap();
+    let status = process.wait(PATIENCE).unwrap();
+    assert!(status.is_some_and(|status| !status.success()), "{status:?}");
+    let said = bed.folder().output("wrong");
     assert!(said.contains("nowhere0"), "{said}");
+    assert!(!socket.exists(), "the admin socket is still there");
 }

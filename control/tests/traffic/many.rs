@@ -1,0 +1,90 @@
+//! A thousand connections at once, mostly idle.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use tidegate::admin::Flow;
+use tidegate::testbed::Bed;
+
+use crate::kernel::{connect, echo};
+use crate::setting::{ask, assert_no_silent_drop, flows, front, listener, stats};
+use crate::{TIDEGATE, wait_until};
+
+/// Of each service over each family.
+const EACH: usize = 250;
+
+const BODY: &str = "one of a thousand";
+
+/// The value of a row of `tidegate ss -s`, 0 where there is none.
+fn summary(bed: &Bed, row: &str) -> u64 {
+    let text = ask(bed, &["ss", "-s"]);
+    let mut rows = text.lines().map(|line| line.split_whitespace());
+    let cell = rows.find_map(|mut cells| (cells.next() == Some(row)).then(|| cells.next()));
+    cell.flatten().map_or(0, |count| count.parse().unwrap())
+}
+
+/// Both ends of each established connection, as `tidegate ss --json` has them: ours first.
+fn established(bed: &Bed) -> BTreeSet<(SocketAddr, SocketAddr)> {
+    let text = ask(bed, &["ss", "--json"]);
+    // Listeners are lines of another kind.
+    let flows = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Flow>(line).ok());
+    flows
+        .filter(|flow| flow.state == "ESTABLISHED")
+        .map(|flow| (flow.local, flow.remote))
+        .collect()
+}
+
+fn open(bed: &Bed, port: u16) -> Vec<TcpStream> {
+    let both = front(port).map(|to| (0..EACH).map(|_| connect(bed, to)).collect::<Vec<_>>());
+    both.into_iter().flatten().collect()
+}
+
+#[test]
+fn thousand_connections_are_counted_answered_and_gone() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let web = listener("web", 80, "respond") + &format!("[listener.respond]\nbody = \"{BODY}\"\n");
+    let _tidegate = bed.run(&(listener("echo", 7, "echo") + &web));
+    let (mut echoes, mut webs) = (open(&bed, 7), open(&bed, 80));
+
+    let all = 4 * EACH as u64;
+    wait_until("all are established", || summary(&bed, "ESTAB") == all);
+    assert_eq!(summary(&bed, "Total"), all);
+    let ends = |stream: &TcpStream| (stream.peer_addr().unwrap(), stream.local_addr().unwrap());
+    let expected: BTreeSet<_> = echoes.iter().chain(&webs).map(ends).collect();
+    assert_eq!(established(&bed), expected);
+
+    for stream in &mut webs {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    for (number, stream) in echoes.iter_mut().enumerate() {
+        echo(stream, format!("number {number}").as_bytes());
+    }
+    for stream in &mut webs {
+        assert!(answer(stream).ends_with(BODY));
+    }
+    let stats = stats(&bed);
+    assert_eq!(stats.counters["accepted"], all);
+    assert_no_silent_drop(&stats);
+
+    drop((echoes, webs));
+    wait_until("all are gone", || flows(&bed) == 0);
+    assert_eq!(summary(&bed, "Total"), 0);
+}
+
+/// One whole answer of `respond`.
+fn answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(BODY.as_bytes()) {
+        stream.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    text
+}
