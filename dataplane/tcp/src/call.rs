@@ -88,6 +88,21 @@ impl Tcb {
         Ok(taken)
     }
 
+    /// SEND with the URGENT flag (RFC 9293 3.8.5, MUST-30, MUST-31): the same, and the urgent pointer
+    /// names the end of what was taken. SHLD-13: new applications should not use it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_urgent(&mut self, text: &[u8], cx: &mut Context<'_>) -> Result<usize, SendError> {
+        let taken = self.send(text, cx)?;
+        if taken > 0 {
+            self.flags.insert(Flags::URGENT_SENT);
+            self.snd.up = self.text_end();
+        }
+        Ok(taken)
+    }
+
     /// Whether SEND takes text: the connection is open or opening, and this side is not closed.
     #[must_use]
     pub const fn can_send(&self) -> bool {
@@ -96,8 +111,10 @@ impl Tcb {
 
     /// Bytes that SEND takes now, as far as the settings go.
     #[must_use]
-    pub const fn send_space(&self, cx: &Context<'_>) -> u32 {
-        cx.settings.wmem.saturating_sub(self.snd.queue.len())
+    pub fn send_space(&self, cx: &Context<'_>) -> u32 {
+        cx.settings
+            .snd_queue_max()
+            .saturating_sub(self.snd.queue.len())
     }
 
     /// Bytes of text that wait in the receive queue.
@@ -106,15 +123,22 @@ impl Tcb {
         self.rcv.queue.len()
     }
 
-    /// RECEIVE (RFC 9293 3.10.3): takes the first part of the receive queue out without a copy. It must
-    /// come back by [`attach_text`](Self::attach_text), before the next segment is processed.
+    /// RECEIVE (RFC 9293 3.10.3): takes the first part of the receive queue out without a copy. It
+    /// must come back by [`attach_text`](Self::attach_text), before the next segment is processed.
     pub fn detach_text(&mut self, cx: &mut Context<'_>) -> Option<Chunk> {
-        self.rcv.queue.detach_front(cx.memory)
+        let chunk = self.rcv.queue.detach_front(cx.memory);
+        self.flags.set(Flags::TEXT_DETACHED, chunk.is_some());
+        chunk
     }
 
     /// The user has taken the first `consumed` bytes of the chunk; the window opens by as much.
     pub fn attach_text(&mut self, chunk: Chunk, consumed: usize, cx: &mut Context<'_>) {
+        self.flags.remove(Flags::TEXT_DETACHED);
         self.rcv.queue.attach_front(cx.memory, chunk, consumed);
+        if self.has(Flags::ORPHAN) && !self.rcv.queue.is_empty() {
+            // The user closed with the text in hand and has left some of it: SHLD-3.
+            self.reset_with(Event::Abort, End::Aborted, cx.memory);
+        }
         self.check_window_update(cx);
     }
 
@@ -164,7 +188,9 @@ impl Tcb {
         if self.has(Flags::ORPHAN) {
             return;
         }
-        let is_text_lost = !self.rcv.queue.is_empty() || !self.rcv.reassembly.is_empty();
+        // Of text in hand the user has yet to say how much it takes; `attach_text` asks.
+        let is_text_unread = !self.rcv.queue.is_empty() && !self.has(Flags::TEXT_DETACHED);
+        let is_text_lost = is_text_unread || !self.rcv.reassembly.is_empty();
         self.flags.insert(Flags::ORPHAN);
         match self.state {
             State::Closed | State::Listen | State::TimeWait => self.rcv.queue.clear(cx.memory),

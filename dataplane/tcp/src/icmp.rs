@@ -10,6 +10,8 @@ use crate::{Context, SeqNum};
 
 /// RFC 1191 3: no IPv4 link has a smaller MTU. Octets of a datagram.
 const MTU_MIN_IPV4: u32 = 68;
+/// RFC 1191 5: what to try where an old router does not say its MTU.
+const MTU_UNSAID: u32 = 576;
 /// RFC 8201 4: nor has an IPv6 link.
 const MTU_MIN_IPV6: u32 = 1_280;
 
@@ -80,6 +82,7 @@ impl Tcb {
         } else {
             MTU_MIN_IPV6
         };
+        let mtu = if mtu == 0 { MTU_UNSAID } else { mtu };
         let mss = mss_for(&self.tuple, mtu.max(mtu_min), cx.settings);
         if mss >= self.snd.mss {
             return;

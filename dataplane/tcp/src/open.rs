@@ -160,6 +160,7 @@ impl Snd {
             wl1: SeqNum::new(0),
             wl2: SeqNum::new(0),
             iss,
+            up: iss,
             small: iss,
             timed: iss,
             refused: iss,

@@ -20,6 +20,10 @@ const CLOCK_GRANULARITY: Duration = Duration::from_millis(1);
 /// The least time that `strict` keeps trying a SYN (RFC 9293 3.8.3, MUST-23).
 const STRICT_SYN_R2: Duration = Duration::from_secs(180);
 
+/// The longest queue, in bytes: what a [`TextQueue`](crate::TextQueue) can address with room to
+/// spare for what is ahead of its turn. More asked for counts as this.
+const QUEUE_MAX: u32 = 128 << 20;
+
 /// When keep-alive probes are sent, and how many (RFC 9293 3.8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
@@ -45,9 +49,10 @@ impl Default for Keepalive {
 /// How a connection behaves. [`Settings::default`] is what a Linux user expects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Bytes of received text that may wait for the user; also the largest window offered.
+    /// Bytes of received text that may wait for the user; also the largest window offered. At most
+    /// 128 MiB.
     pub rmem: u32,
-    /// Bytes of text that may wait for transmission and acknowledgement.
+    /// Bytes of text that may wait for transmission and acknowledgement. At most 128 MiB.
     pub wmem: u32,
     /// Offer and accept window scaling (RFC 7323 2).
     pub wnd_scaling: bool,
@@ -131,12 +136,21 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Bytes that a receive queue may hold.
+    pub(crate) fn rcv_queue_max(&self) -> u32 {
+        self.rmem.min(QUEUE_MAX)
+    }
+
+    /// Bytes that a send queue may hold.
+    pub(crate) fn snd_queue_max(&self) -> u32 {
+        self.wmem.min(QUEUE_MAX)
+    }
+
     /// The smallest shift with which the whole of `rmem` can be announced (RFC 7323 2.3: at most
     /// 14), or `None` where scaling is off.
     pub(crate) fn wnd_shift(&self) -> Option<u8> {
-        let shift = (0..14)
-            .find(|shift| self.rmem >> shift <= u32::from(u16::MAX))
-            .unwrap_or(14);
+        let fits = |shift: &u8| self.rcv_queue_max() >> shift <= u32::from(u16::MAX);
+        let shift = (0..14).find(fits).unwrap_or(14);
         self.wnd_scaling.then_some(shift)
     }
 
@@ -184,7 +198,11 @@ mod tests {
         assert_eq!(shift_of(65_535), Some(0));
         assert_eq!(shift_of(65_536), Some(1));
         assert_eq!(shift_of(1 << 20), Some(5));
-        assert_eq!(shift_of(u32::MAX), Some(14), "RFC 7323 2.3 caps the shift");
+        assert_eq!(
+            shift_of(u32::MAX),
+            Some(12),
+            "no queue is longer than 128 MiB"
+        );
         assert_eq!(
             Settings {
                 wnd_scaling: false,

@@ -60,6 +60,10 @@ bitflags! {
         const SYN_RETRIED = 1 << 12;
         /// Both SYNs had the window scale option (RFC 7323 2.2).
         const WND_SCALING = 1 << 13;
+        /// The user has text of the receive queue in hand and has not said how much it takes.
+        const TEXT_DETACHED = 1 << 14;
+        /// There is urgent text before `snd.up` that is not acknowledged.
+        const URGENT_SENT = 1 << 15;
     }
 }
 
@@ -100,6 +104,8 @@ pub(crate) struct Snd {
     pub(crate) wl2: SeqNum,
     /// ISS.
     pub(crate) iss: SeqNum,
+    /// SND.UP: the octet after the last urgent one (RFC 9293 MUST-62).
+    pub(crate) up: SeqNum,
     /// End of the last segment sent that was smaller than it could have been; Nagle asks for it.
     pub(crate) small: SeqNum,
     /// The octet whose acknowledgement ends the round trip being timed (RFC 6298 3).

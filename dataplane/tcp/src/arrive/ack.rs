@@ -134,6 +134,9 @@ impl Tcb {
             .queue
             .drop_front(cx.memory, acked - u32::from(is_fin_acked));
         self.snd.una = seg.ack;
+        if self.snd.up.before_or_eq(seg.ack) {
+            self.flags.remove(Flags::URGENT_SENT);
+        }
         self.scoreboard.on_una(cx.memory, self.snd.una);
         self.retries = 0;
         self.restart_retransmit_timer(cx.now);
@@ -194,8 +197,10 @@ impl Tcb {
     /// Tells a user whose last SEND was short that there is space again: a third of the queue, so
     /// that the text comes in pieces worth the trouble.
     fn tell_writable(&mut self, arrival: &mut Arrival<'_>, settings: &Settings) {
-        let space = settings.wmem.saturating_sub(self.snd.queue.len());
-        let is_worth_it = space >= settings.wmem / 3;
+        let space = settings
+            .snd_queue_max()
+            .saturating_sub(self.snd.queue.len());
+        let is_worth_it = space >= settings.snd_queue_max() / 3;
         if self.has(Flags::SEND_WAS_SHORT) && is_worth_it && self.can_send() {
             self.flags.remove(Flags::SEND_WAS_SHORT);
             arrival.events.insert(Events::WRITABLE);

@@ -3,6 +3,8 @@
 //! Text in order is offered to the user in the frame while nothing waits in the receive queue; all
 //! other text is copied there. Text ahead of its turn waits behind it (SHLD-31).
 
+use core::time::Duration;
+
 use tidegate_wire::{Discard, TcpFlags};
 
 use super::Stop;
@@ -15,6 +17,9 @@ use crate::{Context, Segment};
 
 /// Duplicate ACKs owed at most: what three of them mean, more of them do not change much.
 const DUP_ACKS_OWED_MAX: u8 = 8;
+
+/// RFC 9293 3.8.6.3, MUST-40: an ACK is delayed by less than half a second.
+const DELAYED_ACK_MAX: Duration = Duration::from_millis(499);
 
 impl Tcb {
     /// Seventh: the text. In CLOSE-WAIT and later states there should be none, and it is ignored.
@@ -49,9 +54,10 @@ impl Tcb {
     }
 
     /// Whether the text can be offered to the user where it lies: all that is before it is read,
-    /// none of what is behind it has come, and no FIN waits for the answer.
+    /// and neither text nor FIN behind it has come, so that it can be taken back.
     fn is_text_offered(&self, seg: &Segment<'_>) -> bool {
-        self.rcv.queue.is_empty() && self.rcv.reassembly.is_empty() && !seg.has(TcpFlags::FIN)
+        let is_fin_near = seg.has(TcpFlags::FIN) || self.has(Flags::FIN_AHEAD);
+        self.rcv.queue.is_empty() && self.rcv.reassembly.is_empty() && !is_fin_near
     }
 
     /// The next text, into the queue; with it, what had come ahead of its turn and now follows.
@@ -122,8 +128,8 @@ impl Tcb {
         if unacknowledged >= 2 * u32::from(self.rcv.mss_seen) {
             self.owes.insert(Owes::ACK);
         } else if unacknowledged > 0 && !self.timers.is_armed(Timer::DelayedAck) {
-            self.timers
-                .arm(Timer::DelayedAck, cx.now + cx.settings.delayed_ack);
+            let delay = cx.settings.delayed_ack.min(DELAYED_ACK_MAX);
+            self.timers.arm(Timer::DelayedAck, cx.now + delay);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::tcb::{Flags, Tcb};
-use crate::{Context, FourTuple};
+use crate::{Context, FourTuple, SeqNum};
 
 /// Who computes the checksum (RFC 9293 3.1, MUST-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Tcb {
 
     /// The header, all but the window.
     fn header(&self, plan: &Plan, cx: &Context<'_>) -> Tcp {
-        let (seq, flags) = match plan {
+        let (seq, mut flags) = match plan {
             Plan::Reset => (self.snd.nxt, TcpFlags::RST | TcpFlags::ACK),
             Plan::Refusal => (self.snd.refused, TcpFlags::RST),
             Plan::Syn if self.state == State::SynSent => (self.snd.iss, TcpFlags::SYN),
@@ -70,6 +70,10 @@ impl Tcb {
             Plan::Keepalive => (self.snd.nxt - 1, TcpFlags::ACK),
             Plan::Ack => (self.snd.nxt, TcpFlags::ACK),
         };
+        let urgent = self
+            .urgent_pointer(seq)
+            .filter(|_| matches!(plan, Plan::Text(_)));
+        flags.set(TcpFlags::URG, urgent.is_some());
         Tcp {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
@@ -81,13 +85,19 @@ impl Tcb {
             },
             flags,
             wnd: 0,
-            urgent: 0,
+            urgent: urgent.unwrap_or(0),
             options: match plan {
                 Plan::Reset | Plan::Refusal => TcpOptions::default(),
                 Plan::Syn => self.syn_options(cx.now, cx.settings),
                 Plan::Text(_) | Plan::Keepalive | Plan::Ack => self.options(cx.now, cx.memory),
             },
         }
+    }
+
+    /// MUST-31, MUST-62: how far behind `seq` the urgent text ends, as far as 16 bits can say.
+    fn urgent_pointer(&self, seq: SeqNum) -> Option<u16> {
+        let is_ahead = self.has(Flags::URGENT_SENT) && self.snd.up.after(seq);
+        is_ahead.then(|| u16::try_from(self.snd.up.since(seq)).unwrap_or(u16::MAX))
     }
 
     /// MUST-61: the last segment of what is queued carries PSH.

@@ -7,13 +7,15 @@ use crate::tcb::{Owes, Tcb};
 impl Tcb {
     /// Octets that the receive queue has room for.
     fn space(&self, settings: &Settings) -> u32 {
-        settings.rmem.saturating_sub(self.rcv.queue.len())
+        settings
+            .rcv_queue_max()
+            .saturating_sub(self.rcv.queue.len())
     }
 
     /// How far the right edge has to be able to move before it does (MUST-39, the receiver's
     /// silly-window avoidance): a segment, or half of the memory where that is less.
     fn worthwhile(&self, settings: &Settings) -> u32 {
-        (settings.rmem / 2).min(u32::from(self.rcv.mss))
+        (settings.rcv_queue_max() / 2).min(u32::from(self.rcv.mss))
     }
 
     /// The window field of the segment that is going out, and RCV.WND with it. The right edge stays

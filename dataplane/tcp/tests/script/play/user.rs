@@ -16,6 +16,15 @@ impl Play {
             ["send", count] => self.send(count, count)?,
             ["send", count, "takes", taken] => self.send(count, taken)?,
             ["send", count, "fails", name] => self.send_fails(count, name)?,
+            ["send_urgent", count] => {
+                let mut text = vec![0; number(count)? as usize];
+                fill(&mut text, OUR_PATTERN, self.written);
+                let outcome = self
+                    .with_tcb(|tcb, cx| tcb.send_urgent(&text, cx))
+                    .ok_or("no TCB")?;
+                let len = outcome.map_err(|error| error.to_string())?;
+                self.written += u32::try_from(len).expect("a script is short");
+            }
             ["shutdown"] => {
                 let outcome = self.with_tcb(Tcb::shutdown).ok_or("there is no TCB")?;
                 outcome.map_err(|error| error.to_string())?;
