@@ -33,7 +33,7 @@ pub(crate) fn expire<A: App>(stack: &mut Stack, app: &mut A) -> usize {
 fn expire_flow<A: App>(stack: &mut Stack, app: &mut A, slot: u32) {
     let id = stack.flows.id(slot);
     let now = stack.now;
-    let outcome = stack.with_flow(id, |flow, cx| {
+    let outcome = stack.step(id, |flow, cx| {
         let is_tcb_due = flow.tcb.next_timeout().is_some_and(|at| at <= now);
         let events = if is_tcb_due {
             flow.tcb.on_timeout(cx)

@@ -163,7 +163,7 @@ pub(crate) fn tell_error<A: App>(
         seq: SeqNum::new(quoted.seq),
     };
     let events = stack
-        .with_flow(id, |flow, cx| flow.tcb.on_icmp(error, cx))
+        .step(id, |flow, cx| flow.tcb.on_icmp(error, cx))
         .unwrap_or(Err(Discard::IcmpNotForAFlow))?;
     tell::on_events(app, stack, id, events);
     Ok(())

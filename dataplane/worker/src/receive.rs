@@ -150,7 +150,7 @@ fn on_segment<P: Port, A: App>(
             return checked.map(|()| Fate::Delivered);
         }
     }
-    let arrival = stack.with_flow(id, |flow, cx| flow.tcb.on_segment(seg, cx));
+    let arrival = stack.step(id, |flow, cx| flow.tcb.on_segment(seg, cx));
     let arrival = match arrival.unwrap_or(Err(Discard::TcpNoListener)) {
         Ok(arrival) => arrival,
         Err(discard) => {

@@ -1,7 +1,8 @@
 //! Keeping a flow's queues, timer and counts in step with its TCB, and removing flows.
 //!
-//! Whatever touches a TCB goes through [`Stack::with_flow`], which settles the flow afterwards. So
-//! no caller can forget to arm a timer or to let a flow transmit.
+//! Calls of the application go through [`Stack::with_flow`], which settles the flow afterwards. The
+//! stages of the turn take several steps with a flow ([`Stack::step`]) and settle it once, at the
+//! end of `tell` or of the flow's share of the transmit stage.
 
 use tidegate_tcp::{Context, State};
 use tidegate_wire::Instant;
@@ -34,8 +35,9 @@ impl Flow {
 }
 
 impl Stack {
-    /// Does something to a flow, whoever it belongs to, and settles it; `None` where it has gone.
-    pub(crate) fn with_flow<R>(
+    /// Does something to a flow, whoever it belongs to; `None` where it has gone. The caller settles
+    /// it when it is done with it.
+    pub(crate) fn step<R>(
         &mut self,
         id: FlowId,
         act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R,
@@ -46,9 +48,18 @@ impl Stack {
             settings: &self.settings[usize::from(flow.settings.0)],
             memory: &mut self.memory,
         };
-        let result = act(flow, &mut cx);
+        Some(act(flow, &mut cx))
+    }
+
+    /// Does something to a flow, whoever it belongs to, and settles it; `None` where it has gone.
+    pub(crate) fn with_flow<R>(
+        &mut self,
+        id: FlowId,
+        act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let result = self.step(id, act);
         self.settle(id.index());
-        Some(result)
+        result
     }
 
     /// The same to a flow that the application has and has not left.

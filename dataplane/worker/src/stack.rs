@@ -180,7 +180,12 @@ impl Stack {
             self.with_flow(flow, |flow, cx| {
                 flow.phase = Phase::Left;
                 flow.set_timer(None);
-                flow.tcb.abort(cx);
+                if flow.tcb.state() == State::Closed {
+                    // It was over but for text that nobody will read now.
+                    flow.tcb.close(cx);
+                } else {
+                    flow.tcb.abort(cx);
+                }
             });
         }
     }

@@ -6,7 +6,7 @@
 //! its calls is told in a later round, so two applications that answer each other cannot keep the
 //! worker from its ports.
 
-use tidegate_tcp::{Arrival, Events};
+use tidegate_tcp::{Arrival, Events, State};
 use tidegate_wire::Discard;
 
 use crate::app::App;
@@ -28,14 +28,12 @@ pub(crate) fn on_arrival<A: App>(
     if !arrival.text.is_empty() {
         offer_in_frame(app, stack, id, arrival.text);
     }
-    stack.settle(id.index());
     tell(app, stack, id.index());
 }
 
 /// Takes what a timer or an ICMP error has brought to a flow, and tells the application.
 pub(crate) fn on_events<A: App>(app: &mut A, stack: &mut Stack, id: FlowId, events: Events) {
     note(app, stack, id, events);
-    stack.settle(id.index());
     tell(app, stack, id.index());
 }
 
@@ -77,8 +75,8 @@ fn offer_in_frame<A: App>(app: &mut A, stack: &mut Stack, id: FlowId, text: &[u8
         0
     };
     let rest = &text[taken..];
-    let lost = stack.with_flow(id, |flow, cx| {
-        if rest.is_empty() {
+    let lost = stack.step(id, |flow, cx| {
+        if rest.is_empty() || flow.tcb.state() == State::Closed {
             return 0;
         }
         flow.is_paused = flow.is_live();
@@ -92,7 +90,8 @@ fn offer_in_frame<A: App>(app: &mut A, stack: &mut Stack, id: FlowId, text: &[u8
     }
 }
 
-/// Makes the callbacks that are due for the flow in `slot`, and removes it when it is over.
+/// Makes the callbacks that are due for the flow in `slot`, and removes it when it is over, or
+/// settles it.
 pub(crate) fn tell<A: App>(app: &mut A, stack: &mut Stack, slot: u32) {
     let Some(flow) = stack.flows.at(slot) else {
         return;
@@ -107,6 +106,8 @@ pub(crate) fn tell<A: App>(app: &mut A, stack: &mut Stack, slot: u32) {
     let is_over = |flow: &Flow| flow.phase == Phase::Over && flow.tcb.is_finished();
     if stack.flows.of(id).is_some_and(is_over) {
         stack.remove(slot);
+    } else {
+        stack.settle(slot);
     }
 }
 
@@ -129,11 +130,12 @@ fn offer_queued<A: App>(app: &mut A, stack: &mut Stack, id: FlowId) {
         return;
     }
     loop {
-        let chunk = stack.with_live(id, |flow, cx| {
-            if flow.is_paused {
-                None
-            } else {
+        let chunk = stack.step(id, |flow, cx| {
+            let can_take = flow.is_live() && !flow.is_paused;
+            if can_take {
                 flow.tcb.detach_text(cx)
+            } else {
+                None
             }
         });
         let Some(Some(chunk)) = chunk else {
@@ -143,7 +145,7 @@ fn offer_queued<A: App>(app: &mut A, stack: &mut Stack, id: FlowId) {
         let taken = app.on_text(stack, id, chunk.as_slice());
         debug_assert!(taken <= len, "more was taken than there was");
         let taken = taken.min(len);
-        stack.with_flow(id, |flow, cx| {
+        stack.step(id, |flow, cx| {
             flow.is_paused = flow.is_live() && taken < len;
             flow.tcb.attach_text(chunk, taken, cx);
         });
@@ -194,7 +196,7 @@ pub(crate) fn force_end<A: App>(app: &mut A, stack: &mut Stack, id: FlowId) {
         }
         Phase::Ending | Phase::Over => return,
     }
-    stack.with_flow(id, |flow, _| flow.phase = Phase::Over);
+    stack.step(id, |flow, _| flow.phase = Phase::Over);
 }
 
 /// Makes the callbacks that are due for any flow. What these cause is left to the next round.
@@ -214,8 +216,6 @@ pub(crate) fn tell_all<A: App>(app: &mut A, stack: &mut Stack) -> bool {
             break;
         };
         tell(app, stack, slot);
-        // Whatever could not be told now has to be found again.
-        stack.settle(slot);
         has_told = true;
     }
     has_told

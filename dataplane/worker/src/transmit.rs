@@ -1,8 +1,8 @@
 //! The third stage of a turn: everything that wants to be sent, as far as frames and rings go.
 //!
 //! The flows that want to transmit have each a bounded number of segments, so that one with a large
-//! window cannot keep the others waiting. A flow that could not
-//! send all stays in the queue; one whose next hop is being asked for is parked until there is news.
+//! window cannot keep the others waiting. A flow that could not send all stays in the queue; one
+//! whose next hop is being asked for is parked until there is news.
 //!
 //! A segment is written by its TCB where it will lie, behind the room for the Ethernet and IP
 //! headers; those are written in front of it afterwards, when its length is known.
@@ -222,7 +222,7 @@ impl Stack {
     fn skip_transmit(&mut self, id: FlowId) {
         let mut nowhere = [0; SCRATCH];
         for _ in 0..SEGMENTS_MAX {
-            let written = self.with_flow(id, |flow, cx| {
+            let written = self.step(id, |flow, cx| {
                 flow.tcb
                     .poll_transmit(&mut nowhere, TxChecksumMode::Partial, cx)
             });
@@ -251,7 +251,7 @@ fn write_segment(
     };
     frame.resize(frame.capacity());
     let bytes = frame.bytes_mut();
-    let written = stack.with_flow(id, |flow, cx| {
+    let written = stack.step(id, |flow, cx| {
         let ip = header_of(flow, (cx.settings.hop_limit, cx.settings.traffic_class));
         let header_len = ethernet_len(link) + ip.header_len();
         let len = flow.tcb.poll_transmit(&mut bytes[header_len..], mode, cx)?;

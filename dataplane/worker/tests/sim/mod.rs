@@ -70,7 +70,7 @@ impl Plan {
             b: self.worker(port_b, b, &[B4, B6]),
             link,
             now: Instant::from_secs(1),
-            seed: self.seed,
+            seed: Seed(self.seed),
         }
     }
 
@@ -94,16 +94,17 @@ pub(crate) struct Net<A: App, B: App> {
     pub(crate) b: Worker<LinkPort, B>,
     pub(crate) link: Link,
     pub(crate) now: Instant,
-    pub(crate) seed: u64,
+    seed: Seed,
 }
 
 /// Prints the seed when a test panics, so that it can be run again.
-impl<A: App, B: App> Drop for Net<A, B> {
+#[derive(Debug)]
+pub(crate) struct Seed(u64);
+
+impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            report(&format!("seed {} at {:?}", self.seed, self.now));
-            report(&format!("a: {}", figures(&self.a)));
-            report(&format!("b: {}", figures(&self.b)));
+            report(&format!("seed {}", self.0));
         }
     }
 }
@@ -126,6 +127,11 @@ fn figures<A: App>(worker: &Worker<LinkPort, A>) -> String {
 }
 
 impl<A: App, B: App> Net<A, B> {
+    /// The workers alone, for threads of their own.
+    pub(crate) fn into_workers(self) -> (Worker<LinkPort, A>, Worker<LinkPort, B>) {
+        (self.a, self.b)
+    }
+
     /// Both have their turn; then time moves on, but not beyond `end`. Answers false when nothing
     /// will happen until then.
     pub(crate) fn step(&mut self, end: Instant) -> bool {
@@ -164,7 +170,13 @@ impl<A: App, B: App> Net<A, B> {
     /// Runs until all flows have gone, and checks that everything they had has come back.
     pub(crate) fn run_until_empty(&mut self, limit: Duration) {
         let is_empty = |net: &Self| net.a.stack().flows() == 0 && net.b.stack().flows() == 0;
-        assert!(self.run_until(limit, is_empty), "flows are left");
+        let has_ended = self.run_until(limit, is_empty);
+        assert!(
+            has_ended,
+            "a: {}\nb: {}",
+            figures(&self.a),
+            figures(&self.b)
+        );
         // What is under way on the link or waits for a neighbour has its time too.
         self.run_for(Duration::from_secs(60));
         check_no_leak(&self.a);
