@@ -135,6 +135,7 @@ impl Tcb {
     pub fn attach_text(&mut self, chunk: Chunk, consumed: usize, cx: &mut Context<'_>) {
         self.flags.remove(Flags::TEXT_DETACHED);
         self.rcv.queue.attach_front(cx.memory, chunk, consumed);
+        self.throw_text_away(cx.memory);
         if self.has(Flags::ORPHAN) && !self.rcv.queue.is_empty() {
             // The user closed with the text in hand and has left some of it: SHLD-3.
             self.reset_with(Event::Abort, End::Aborted, cx.memory);
@@ -179,6 +180,21 @@ impl Tcb {
             | State::TimeWait => return Err(ShutdownError::Closing),
         }
         Ok(())
+    }
+
+    /// Closes the receiving side alone, `shutdown(SHUT_RD)` of the sockets: what waits and what comes is
+    /// acknowledged and thrown away. The peer is not told; its FIN still counts.
+    pub fn shutdown_read(&mut self, cx: &mut Context<'_>) {
+        self.flags.insert(Flags::READ_CLOSED);
+        self.throw_text_away(cx.memory);
+        self.check_window_update(cx);
+    }
+
+    /// Drops what waits for a user who reads no more; what is ahead of its turn stays.
+    pub(crate) fn throw_text_away(&mut self, memory: &mut Memory) {
+        if self.has(Flags::READ_CLOSED) && !self.has(Flags::TEXT_DETACHED) {
+            self.rcv.queue.drop_front(memory, self.rcv.queue.len());
+        }
     }
 
     /// CLOSE of both directions (RFC 9293 3.10.4, and 3.6.1, MAY-1): the user reads and writes no more.

@@ -31,7 +31,7 @@ bitflags! {
     /// What was agreed with the peer or asked for by the user, and what has to be remembered. Never
     /// what [`State`] knows.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct Flags: u16 {
+    pub(crate) struct Flags: u32 {
         /// RFC 9293 3.5, MUST-11: it came from a passive open.
         const PASSIVE = 1;
         /// Both SYNs had timestamps (RFC 7323 3.2).
@@ -64,6 +64,8 @@ bitflags! {
         const TEXT_DETACHED = 1 << 14;
         /// There is urgent text before `snd.up` that is not acknowledged.
         const URGENT_SENT = 1 << 15;
+        /// The user reads no more; what comes is acknowledged and thrown away.
+        const READ_CLOSED = 1 << 16;
     }
 }
 
@@ -284,6 +286,12 @@ impl Tcb {
     pub fn iss_after(&self, proposed: SeqNum) -> SeqNum {
         // The largest unscaled window is added so that no old segment can lie in the new window.
         proposed.latest(self.snd.nxt + u32::from(u16::MAX))
+    }
+
+    /// Segments sent again since the connection began.
+    #[must_use]
+    pub const fn retransmits(&self) -> u32 {
+        self.retransmits
     }
 
     /// Whether the flag is on.

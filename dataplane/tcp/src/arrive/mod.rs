@@ -2,8 +2,8 @@
 //!
 //! | case | section | where |
 //! |---|---|---|
-//! | CLOSED | 3.10.7.1 | [`closed`] |
-//! | LISTEN | 3.10.7.2 | [`listen`] |
+//! | CLOSED | 3.10.7.1 | [`closed()`] |
+//! | LISTEN | 3.10.7.2 | [`listen()`] |
 //! | SYN-SENT | 3.10.7.3 | `syn_sent` |
 //! | all others | 3.10.7.4 | `other`, eight steps, with the longer ones beside it |
 //!

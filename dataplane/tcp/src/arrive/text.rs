@@ -50,6 +50,11 @@ impl Tcb {
         };
         self.owe_ack_of_text(cx);
         arrival.discard = taken.err();
+        if self.has(Flags::READ_CLOSED) {
+            arrival.text = &[];
+            arrival.events.remove(Events::READABLE);
+            self.throw_text_away(cx.memory);
+        }
         Ok(())
     }
 

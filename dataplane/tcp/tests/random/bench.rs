@@ -94,6 +94,11 @@ impl Bench {
             }
             Step::Read(chunks) => self.read(*chunks),
             Step::Pause(is_paused) => self.is_reading = !is_paused,
+            Step::SendUrgent(len) => {
+                let text = vec![7; usize::from(*len)];
+                let _ = self.with(|tcb, cx| tcb.send_urgent(&text, cx));
+            }
+            Step::ShutdownRead => self.with(Tcb::shutdown_read),
             Step::Shutdown => {
                 let _ = self.with(Tcb::shutdown);
             }

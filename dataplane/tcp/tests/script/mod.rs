@@ -19,7 +19,7 @@
 //! | `<< SEGMENT [! NAME]` | the same, but the burst goes on: nothing is sent yet |
 //! | `> SEGMENT` | it goes out, exactly now, before all others that are not yet mentioned |
 //! | `> nothing` | nothing has gone out that was not mentioned |
-//! | `call listen`, `open`, `send N [takes M]`, `send_urgent N`, `shutdown`, `close`, `abort` | a user call |
+//! | `call listen`, `open`, `send N [takes M]`, `send_urgent N`, `shutdown`, `shutdown_read`, `close`, `abort` | a user call |
 //! | `call pause`, `read N`, `resume` | the user stops reading, reads so much, reads all again |
 //! | `call nodelay on`, `keepalive on`, `user_timeout S` | as in the settings, on one connection |
 //! | `icmp soft`, `hard`, `too_big MTU`, each with `seq N` `[! NAME]` | an ICMP error |

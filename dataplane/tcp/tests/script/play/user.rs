@@ -34,6 +34,7 @@ impl Play {
                 let error = outcome.err().ok_or("shutdown went well")?;
                 compare(&format!("{error:?}"), name)?;
             }
+            ["shutdown_read"] => self.with_tcb(Tcb::shutdown_read).ok_or("there is no TCB")?,
             ["close"] => self.with_tcb(Tcb::close).ok_or("there is no TCB")?,
             ["abort"] => self.with_tcb(Tcb::abort).ok_or("there is no TCB")?,
             ["pause"] => self.is_reading = false,
