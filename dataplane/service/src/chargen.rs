@@ -1,8 +1,8 @@
 //! The character generator (RFC 864): lines of printable characters for as long as the peer reads.
 //!
-//! Each line has 72 of the 95 printable ASCII characters and CR LF; each begins one character further
-//! than the line before. The pattern repeats after 95 lines, so the whole service is one table of 7,030
-//! bytes and, for each flow, the place in it.
+//! Each line has 72 of the 95 printable ASCII characters and CR LF; each begins one character
+//! further than the line before. The pattern repeats after 95 lines, so the whole service is one
+//! table of 7,030 bytes and, for each flow, the place in it.
 
 use tidegate_worker::{FlowId, Stack};
 

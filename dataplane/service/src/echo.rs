@@ -1,7 +1,7 @@
 //! The echo service (RFC 862): what comes in goes out.
 //!
-//! It holds nothing of its own. Text that the send queue cannot take stays in the receive queue, the
-//! window closes, and the peer slows down: a client that never reads stops itself.
+//! It holds nothing of its own. Text that the send queue cannot take stays in the receive queue,
+//! the window closes, and the peer slows down: a client that never reads stops itself.
 
 use tidegate_worker::{FlowId, Stack};
 

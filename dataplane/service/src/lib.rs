@@ -1,8 +1,8 @@
 //! The applications that Tidegate runs on a worker.
 //!
-//! [`Services`] implements [`App`](tidegate_worker::App) for all of them at once: each listener carries
-//! the number of its service as its tag, each flow inherits it, and every callback goes to the service of
-//! that number.
+//! [`Services`] implements [`App`](tidegate_worker::App) for all of them at once: each listener
+//! carries the number of its service as its tag, each flow inherits it, and every callback goes to
+//! the service of that number.
 //!
 //! | service | port | what it does |
 //! |---|---|---|

@@ -1,8 +1,8 @@
 //! What an application remembers of each flow, found by the flow's slot.
 //!
-//! The table has one place for every slot of the worker's flow table, so that nothing is allocated when a
-//! flow comes. The whole [`FlowId`] is compared, generation included: a record of an earlier flow in the
-//! same slot is never mistaken for this one's.
+//! The table has one place for every slot of the worker's flow table, so that nothing is allocated
+//! when a flow comes. The whole [`FlowId`] is compared, generation included: a record of an earlier
+//! flow in the same slot is never mistaken for this one's.
 
 use tidegate_worker::FlowId;
 

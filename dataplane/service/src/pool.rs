@@ -38,8 +38,8 @@ pub struct Backend {
 pub struct BackendCounts {
     /// Connections begun to it.
     pub opened: u64,
-    /// Connections to it that did not come about: refused, not answered in time, or not even begun for
-    /// want of a way, a port or room in the flow table.
+    /// Connections to it that did not come about: refused, not answered in time, or not even begun
+    /// for want of a way, a port or room in the flow table.
     pub failed: u64,
     /// Connections that are open or being opened.
     pub active: u64,
@@ -77,8 +77,8 @@ impl Pool {
 
     /// The backend whose turn it is (round robin), among those that are not in `tried`; it is then.
     ///
-    /// Without `tried`, other clients' turns could lead one client's retries to the same dead backend
-    /// again and again.
+    /// Without `tried`, other clients' turns could lead one client's retries to the same dead
+    /// backend again and again.
     pub(crate) fn take_turn(&mut self, tried: &mut Tried) -> usize {
         let count = self.counts.len();
         let turn = (self.next..count)

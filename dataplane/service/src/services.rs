@@ -70,8 +70,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// All of a worker's services. A listener with tag `n` belongs to `services[n]`, and so do all flows
-    /// with that tag.
+    /// All of a worker's services. A listener with tag `n` belongs to `services[n]`, and so do all
+    /// flows with that tag.
     #[must_use]
     pub fn new(services: Vec<Service>) -> Self {
         let accepted = vec![0; services.len()];

@@ -10,8 +10,8 @@
 //! | FIN, after all text | our FIN, after all text: half-close goes through in both directions |
 //! | RST, or a timeout | RST |
 //!
-//! Until a backend has accepted, nothing of the client's text is taken, so that the next backend can be
-//! tried without loss when one refuses or stays silent.
+//! Until a backend has accepted, nothing of the client's text is taken, so that the next backend
+//! can be tried without loss when one refuses or stays silent.
 
 mod pair;
 
@@ -122,7 +122,8 @@ impl Proxy {
         let Some(other) = pair.other(side) else {
             return text.len();
         };
-        // An error means that the other side is going down; its end is told and takes this one along.
+        // An error means that the other side is going down; its end is told and takes this one
+        // along.
         let Ok(taken) = stack.send(other, text) else {
             return text.len();
         };
@@ -278,6 +279,7 @@ impl Proxy {
 
 /// Sends our FIN on `flow` after what is queued.
 fn carry_close(stack: &mut Stack, flow: FlowId) {
-    // Refused where the flow has ended, not in order: then its end is told and takes the other along.
+    // Refused where the flow has ended, not in order: then its end is told and takes the other
+    // along.
     let _ = stack.shutdown(flow);
 }

@@ -89,7 +89,8 @@ impl Pairs {
         self.slots.len() - self.free.len()
     }
 
-    /// A new client, with one try for the first backend and `retries` for others; returns its number.
+    /// A new client, with one try for the first backend and `retries` for others; returns its
+    /// number.
     pub(super) fn insert(&mut self, client: FlowId, retries: u32, now: Instant) -> u32 {
         let number = self
             .free

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use super::response::{Answer, Connection};
 
-/// The longest head that is understood, in bytes; nginx and Apache allow about as much. A longer one is
-/// answered with 431.
+/// The longest head that is understood, in bytes; nginx and Apache allow about as much. A longer
+/// one is answered with 431.
 const HEAD_MAX: usize = 8_192;
 /// Header fields in one head; more are answered with 431.
 const FIELDS_MAX: usize = 64;
-/// Heads that may be half here at one time; with all taken, the next split head is answered with 503.
+/// Heads that may be half here at one time; with all taken, the next split head is answered with
+/// 503.
 const PARTIAL_MAX: u32 = 256;
 
 /// What matters of a request.
@@ -59,8 +60,8 @@ impl Heads {
         self.free.push(buffer);
     }
 
-    /// Reads a head from `text`, which goes on where the buffer `partial` ends; returns how many bytes of
-    /// `text` belong to the head.
+    /// Reads a head from `text`, which goes on where the buffer `partial` ends; returns how many
+    /// bytes of `text` belong to the head.
     pub(super) fn parse(&mut self, partial: &mut Option<u32>, text: &[u8]) -> (usize, Parsed) {
         let Some(buffer) = *partial else {
             return match understand(text) {
@@ -199,7 +200,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_head_is_understood_however_it_is_split(cuts in proptest::collection::vec(1..20_usize, 0..20)) {
+        fn a_head_is_understood_however_it_is_split(
+            cuts in proptest::collection::vec(1..20_usize, 0..20),
+        ) {
             let mut heads = Heads::new();
             let mut partial = None;
             let mut text = [REQUEST, b"xyz"].concat();

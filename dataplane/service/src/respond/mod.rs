@@ -1,20 +1,20 @@
 //! A fixed HTTP/1.1 answer to every request: enough for curl, wrk and health checks.
 //!
-//! Requests may be pipelined and may be split anywhere; connections are kept open as RFC 9112 section 9.3
-//! says. A body announced by `Content-Length` is read and forgotten. What this service does not do: it
-//! looks at no path, asks for no `Host`, speaks no TLS and no HTTP/2, answers a chunked request body with 411, and does not
-//! end connections that are silent between two requests.
+//! Requests may be pipelined and may be split anywhere; connections are kept open as RFC 9112
+//! section 9.3 says. A body announced by `Content-Length` is read and forgotten. What this service
+//! does not do: it looks at no path, asks for no `Host`, speaks no TLS and no HTTP/2, answers a
+//! chunked request body with 411, and does not end connections that are silent between two
+//! requests.
 //!
-//! A head that arrives whole in one segment, as nearly all do, is parsed where it lies in the frame. A
-//! split head is gathered in one of a fixed number of buffers, so that a slow client costs a bounded
-//! amount of memory and never an allocation.
+//! A head that arrives whole in one segment, as nearly all do, is parsed where it lies in the
+//! frame. A split head is gathered in one of a fixed number of buffers, so that a slow client costs
+//! a bounded amount of memory and never an allocation.
 
 mod head;
 mod response;
 
 use core::time::Duration;
 
-use tidegate_tcp::State;
 use tidegate_worker::{FlowId, Stack};
 
 pub use response::Response;
@@ -23,11 +23,13 @@ use crate::PerFlow;
 use head::{Head, Heads, Parsed};
 use response::{Answer, Answers};
 
-/// How long a client may keep its side open when it has our last answer. Shorter may end in a RST what
-/// it still sends, longer lets idle clients hold slots of the flow table.
+/// How long a client may go on sending after our last answer. Shorter: a RST for what it still sends
+/// may overtake the answer. Longer: a client that never closes holds its slot of the flow table for
+/// longer.
 const LINGER: Duration = Duration::from_secs(10);
-/// How long a client may take to send the rest of a head, of which it has sent the first part. Shorter
-/// cuts off slow clients, longer lets them hold the buffers that others need. nginx allows as much.
+/// How long a client may take to send the rest of a head, of which it has sent the first part.
+/// Shorter cuts off slow clients, longer lets them hold the buffers that others need. nginx allows
+/// as much.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is going on between one client and us.
@@ -41,8 +43,6 @@ struct Conversation {
     partial: Option<u32>,
     /// The last answer has been given: nothing more is read.
     is_last: bool,
-    /// The client has all that we sent, our FIN included, and its time to close is running out.
-    is_lingering: bool,
 }
 
 /// The service with its answers and its clients.
@@ -129,17 +129,16 @@ impl Respond {
     }
 
     /// The client has had its time: to send the rest of a head, or to close after our FIN.
-    pub(crate) fn on_timer(&mut self, stack: &mut Stack, flow: FlowId) {
-        let Some(talk) = self.conversations.of_mut(flow) else {
+    pub(crate) fn on_timer(&self, stack: &mut Stack, flow: FlowId) {
+        let Some(talk) = self.conversations.of(flow) else {
             return;
         };
-        if !talk.is_last || talk.is_lingering {
+        if talk.is_last {
+            // What is queued still goes out: a slow client may be reading for long.
+            stack.close(flow);
+        } else {
             stack.abort(flow);
-            return;
         }
-        // A slow client may still be reading; whether it lives is for TCP to find out.
-        talk.is_lingering = stack.state(flow) == Some(State::FinWait2);
-        stack.set_timer(flow, Some(stack.now() + LINGER));
     }
 
     /// The flow is gone.

@@ -159,8 +159,8 @@ fn head(response: &Response, connection: &str) -> String {
     head
 }
 
-/// Whether an answer with this status has a body, be it of no bytes (RFC 9110 section 6.4.1). A client
-/// would take the body of one that has none for the beginning of the next answer.
+/// Whether an answer with this status has a body, be it of no bytes (RFC 9110 section 6.4.1). A
+/// client would take the body of one that has none for the beginning of the next answer.
 const fn has_body(status: u16) -> bool {
     !matches!(status, 204 | 304)
 }
