@@ -1,5 +1,5 @@
-//! User calls, RFC 9293 sections 3.10.2 to 3.10.6: SEND, RECEIVE, CLOSE, ABORT, STATUS. OPEN makes a
-//! TCB and stands there; STATUS is `snapshot`.
+//! User calls, RFC 9293 sections 3.10.2 to 3.10.6: SEND, RECEIVE, CLOSE, ABORT, STATUS. OPEN makes
+//! a TCB and stands there; STATUS is `snapshot`.
 //!
 //! A call changes the TCB and sends nothing; afterwards the TCB may want to transmit.
 
@@ -58,8 +58,8 @@ impl fmt::Display for ShutdownError {
 impl error::Error for ShutdownError {}
 
 impl Tcb {
-    /// SEND (RFC 9293 3.10.2): queues as much of `text` as there is space for and says how much that
-    /// is. After less than all, `WRITABLE` is told when there is space again.
+    /// SEND (RFC 9293 3.10.2): queues as much of `text` as there is space for and says how much
+    /// that is. After less than all, `WRITABLE` is told when there is space again.
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ impl Tcb {
         Ok(taken)
     }
 
-    /// SEND with the URGENT flag (RFC 9293 3.8.5, MUST-30, MUST-31): the same, and the urgent pointer
-    /// names the end of what was taken. SHLD-13: new applications should not use it.
+    /// SEND with the URGENT flag (RFC 9293 3.8.5, MUST-30, MUST-31): the same, and the urgent
+    /// pointer names the end of what was taken. SHLD-13: new applications should not use it.
     ///
     /// # Errors
     ///
@@ -182,8 +182,8 @@ impl Tcb {
         Ok(())
     }
 
-    /// Closes the receiving side alone, `shutdown(SHUT_RD)` of the sockets: what waits and what comes is
-    /// acknowledged and thrown away. The peer is not told; its FIN still counts.
+    /// Closes the receiving side alone, `shutdown(SHUT_RD)` of the sockets: what waits and what
+    /// comes is acknowledged and thrown away. The peer is not told; its FIN still counts.
     pub fn shutdown_read(&mut self, cx: &mut Context<'_>) {
         self.flags.insert(Flags::READ_CLOSED);
         self.throw_text_away(cx.memory);
@@ -197,9 +197,9 @@ impl Tcb {
         }
     }
 
-    /// CLOSE of both directions (RFC 9293 3.10.4, and 3.6.1, MAY-1): the user reads and writes no more.
-    /// Queued text and a FIN are still sent, in the background, or as `linger` has it. Where text was
-    /// left unread, or more comes, the peer gets a RST (SHLD-3).
+    /// CLOSE of both directions (RFC 9293 3.10.4, and 3.6.1, MAY-1): the user reads and writes no
+    /// more. Queued text and a FIN are still sent, in the background, or as `linger` has it. Where
+    /// text was left unread, or more comes, the peer gets a RST (SHLD-3).
     pub fn close(&mut self, cx: &mut Context<'_>) {
         if self.has(Flags::ORPHAN) {
             return;
@@ -236,8 +236,8 @@ impl Tcb {
         self.start_orphan_timer(cx.now, cx.settings);
     }
 
-    /// ABORT (RFC 9293 3.10.5): the connection ends at once; the peer is told by a RST where it could
-    /// not know otherwise.
+    /// ABORT (RFC 9293 3.10.5): the connection ends at once; the peer is told by a RST where it
+    /// could not know otherwise.
     pub fn abort(&mut self, cx: &mut Context<'_>) {
         if self.state == State::Closed {
             return;

@@ -61,7 +61,7 @@ pub struct Arrival<'t> {
     pub text: &'t [u8],
     /// What happened.
     pub events: Events,
-    /// Why text of the segment was dropped although the rest of it counted: memory was full. The
-    /// peer sends it again.
+    /// Why the text of the segment was dropped although the rest of it counted: memory was full, and
+    /// the peer sends it again; or the user has closed.
     pub discard: Option<Discard>,
 }

@@ -74,8 +74,8 @@ impl Tcb {
         Events::ENDED
     }
 
-    /// The path takes less than was thought (RFC 9293 3.7.2). Segments become smaller, never larger,
-    /// and what is outstanding goes out again in the new size; that is no congestion.
+    /// The path takes less than was thought (RFC 9293 3.7.2). Segments become smaller, never
+    /// larger, and what is outstanding goes out again in the new size; that is no congestion.
     fn on_too_big(&mut self, mtu: u32, cx: &Context<'_>) {
         let mtu_min = if self.tuple.local.is_ipv4() {
             MTU_MIN_IPV4

@@ -1,7 +1,7 @@
 //! TCP without I/O, in the layout of RFC 9293 section 3.10.
 //!
-//! A [`Tcb`] is one connection. It is given segments, calls and timeouts, each with the time and the
-//! memory it may use in a [`Context`], and asked afterwards what it wants to transmit:
+//! A [`Tcb`] is one connection. It is given segments, calls and timeouts, each with the time and
+//! the memory it may use in a [`Context`], and asked afterwards what it wants to transmit:
 //!
 //! ```text
 //!   open / accept ---+                        +--> Events, text in order

@@ -41,8 +41,8 @@ impl Tcb {
         tcb
     }
 
-    /// A SYN that came to a listener (RFC 9293 3.10.7.2, third): the TCB is in SYN_RECV and wants to
-    /// transmit its SYN-ACK. See [`open`](Self::open) for `iss` and `mtu`.
+    /// A SYN that came to a listener (RFC 9293 3.10.7.2, third): the TCB is in SYN_RECV and wants
+    /// to transmit its SYN-ACK. See [`open`](Self::open) for `iss` and `mtu`.
     ///
     /// # Errors
     ///

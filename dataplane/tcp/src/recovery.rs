@@ -154,6 +154,10 @@ impl Tcb {
         let recovery = &mut self.recovery;
         recovery.dup_acks = 0;
         if !recovery.is_repairing() {
+            if una.after(recovery.point) {
+                // It follows at a distance, or it would seem to lie ahead after 2^31 octets.
+                recovery.point = una - 1;
+            }
             return;
         }
         if una.after_or_eq(recovery.point) {

@@ -7,7 +7,8 @@
 //! burst of segments is answered once (RFC 9293 3.10.7.4, MUST-58 and MUST-59).
 //!
 //! A TCB holds no buffer while there is no text, and knows neither its settings nor the pool its
-//! text lies in; both come with each call in a [`Context`](crate::Context). An idle one is below 400 bytes.
+//! text lies in; both come with each call in a [`Context`](crate::Context). An idle one is below
+//! 400 bytes.
 
 use bitflags::bitflags;
 use tidegate_wire::Instant;
@@ -120,7 +121,7 @@ pub(crate) struct Snd {
     pub(crate) mss: u16,
     /// Snd.Wind.Shift: what the peer's windows are shifted by (RFC 7323 2.3).
     pub(crate) wnd_shift: u8,
-    /// Since when the round trip is being timed, or [`NEVER`].
+    /// Since when the round trip is being timed, or [`NEVER`](crate::timers::NEVER).
     pub(crate) timed_at: Instant,
     /// When text, SYN or FIN was sent last.
     pub(crate) sent_at: Instant,

@@ -3,7 +3,7 @@
 //! | timer | what happens | from |
 //! |---|---|---|
 //! | user | the connection is given up | 3.8.3, RFC 5482 |
-//! | retransmission | the oldest segment goes out again, the RTO doubles; R2 ends it | 3.8.1, 3.8.3, RFC 6298 |
+//! | retransmission | the oldest segment goes again, the RTO doubles; R2 ends it | 3.8.1, RFC 6298 |
 //! | persist | the closed window is probed | 3.8.6.1 |
 //! | keep-alive | a silent peer is probed, and given up after some probes | 3.8.4 |
 //! | delayed ACK | the ACK is due | 3.8.6.3 |
@@ -153,6 +153,7 @@ impl Tcb {
             self.start_persist_timer(cx);
         } else if flight_size > 0 {
             self.timers.disarm(Timer::Persist);
+            self.owes.remove(Owes::PROBE);
             if !self.timers.is_armed(Timer::Retransmit) && !self.recovery.is_first_owed() {
                 self.restart_retransmit_timer(cx.now);
             }

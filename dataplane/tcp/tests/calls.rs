@@ -1,5 +1,5 @@
-//! Calls whose order matters and that a conversation cannot express: RFC 9293 3.10.2 to 3.10.5, as the
-//! worker makes them between a segment and the end of the turn.
+//! Calls whose order matters and that a conversation cannot express: RFC 9293 3.10.2 to 3.10.5, as
+//! the worker makes them between a segment and the end of the turn.
 
 use std::net::Ipv4Addr;
 

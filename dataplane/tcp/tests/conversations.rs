@@ -1,5 +1,6 @@
-//! Every conversation in `pkt/`, over IPv4 and IPv6, with sequence numbers that wrap and that do not.
-//! The grammar stands in `script/mod.rs`. To play one alone: `PKT=name cargo test conversations`.
+//! Every conversation in `pkt/`, over IPv4 and IPv6, with sequence numbers that wrap and that do
+//! not. The grammar stands in `script/mod.rs`. To play one alone: `PKT=name cargo test
+//! conversations`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

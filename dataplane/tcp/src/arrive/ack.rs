@@ -64,8 +64,8 @@ impl Tcb {
         Err(Discard::TcpSynReceivedBadAck.into())
     }
 
-    /// RFC 5961 section 5 (MAY-12): SEG.ACK must lie in [SND.UNA - MAX.SND.WND, SND.NXT], or the text
-    /// may have been injected by somebody who guessed.
+    /// RFC 5961 section 5 (MAY-12): SEG.ACK must lie in [SND.UNA - MAX.SND.WND, SND.NXT], or the
+    /// text may have been injected by somebody who guessed.
     fn check_ack_range(&mut self, seg: &Segment<'_>, now: Instant) -> Result<(), Stop> {
         if seg.ack.after(self.snd.nxt) {
             self.owe_challenge(now);
@@ -150,8 +150,8 @@ impl Tcb {
         self.tell_writable(arrival, cx.settings);
     }
 
-    /// MUST-19: the congestion window grows. In slow start an ACK counts once for every two segments:
-    /// so many ACKs SHLD-19 has a receiver send, where MUST-58 has it make one of them.
+    /// MUST-19: the congestion window grows. In slow start an ACK counts once for every two
+    /// segments: so many ACKs SHLD-19 has a receiver send, where MUST-58 has it make one of them.
     fn grow_cwnd(&mut self, acked: u32, flight_size: u32, now: Instant) {
         let mss = self.smss();
         let mut ack = Ack {

@@ -58,8 +58,8 @@ impl Tcb {
     ///
     /// # Errors
     ///
-    /// The reason why the segment was dropped and had no effect beside an answer. Where only the
-    /// text was dropped, for want of memory, the arrival says so.
+    /// The reason why the segment was dropped and had no effect beside an answer. Where only its
+    /// text was dropped, or something happened before it was, the arrival says so.
     pub fn on_segment<'t>(
         &mut self,
         seg: Segment<'t>,
@@ -85,7 +85,11 @@ impl Tcb {
         self.settle_timers(cx);
         match outcome {
             Err(Stop::Discarded(discard)) if arrival.events.is_empty() => Err(discard),
-            Err(Stop::Discarded(_) | Stop::Taken) | Ok(()) => Ok(arrival),
+            Err(Stop::Discarded(discard)) => {
+                arrival.discard = Some(discard);
+                Ok(arrival)
+            }
+            Err(Stop::Taken) | Ok(()) => Ok(arrival),
         }
     }
 }

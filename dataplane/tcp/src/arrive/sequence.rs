@@ -61,8 +61,8 @@ impl Tcb {
         }
     }
 
-    /// In a simultaneous open the peer's SYN comes a second time, with the ACK of ours (RFC 9293 3.5,
-    /// figure 8). What is new in it stands after the SYN, which was taken already.
+    /// In a simultaneous open the peer's SYN comes a second time, with the ACK of ours (RFC 9293
+    /// 3.5, figure 8). What is new in it stands after the SYN, which was taken already.
     fn without_known_syn<'t>(&self, seg: Segment<'t>) -> Segment<'t> {
         let is_second_syn = self.state == State::SynReceived
             && seg.has(TcpFlags::SYN | TcpFlags::ACK)
@@ -74,6 +74,8 @@ impl Tcb {
         Segment {
             seq: seg.seq + 1,
             flags: seg.flags - TcpFlags::SYN,
+            // RFC 7323 2.2: its window is not scaled, as it will seem without the SYN.
+            wnd: seg.wnd >> self.snd.wnd_shift,
             ..seg
         }
     }

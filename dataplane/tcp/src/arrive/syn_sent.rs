@@ -65,8 +65,8 @@ impl Tcb {
         Err(Stop::Taken)
     }
 
-    /// Fourth, a SYN without ACK: both ends opened at the same time (3.5, MUST-10). Our SYN goes out
-    /// again with the same ISS and the ACK of theirs. Text waits until the peer sends it again.
+    /// Fourth, a SYN without ACK: both ends opened at the same time (3.5, MUST-10). Our SYN goes
+    /// out again with the same ISS and the ACK of theirs. Text waits until the peer sends it again.
     fn open_simultaneously(&mut self) {
         self.change(Event::SynArrived);
         self.owes.insert(Owes::SYN);

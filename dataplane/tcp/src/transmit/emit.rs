@@ -156,7 +156,8 @@ impl Tcb {
         }
     }
 
-    /// The timestamp clock: milliseconds (RFC 7323 5.4), from where this connection's offset puts it.
+    /// The timestamp clock: milliseconds (RFC 7323 5.4), from where this connection's offset puts
+    /// it.
     #[expect(clippy::cast_possible_truncation, reason = "the wrap at 2^32 is meant")]
     pub(crate) const fn ts_value(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.snd.ts_offset)

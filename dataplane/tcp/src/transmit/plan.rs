@@ -163,9 +163,10 @@ impl Tcb {
     }
 
     /// SHLD-7, Nagle's algorithm in the form of RFC 9293 appendix A.3: one small segment at a time
-    /// may be outstanding. MUST-17: unless the user does not want it. A FIN behind it pushes it out.
+    /// may be outstanding. MUST-17: unless the user does not want it. A FIN behind it pushes it
+    /// out.
     fn is_small_segment_welcome(&self) -> bool {
-        let is_one_outstanding = self.snd.small.after(self.snd.una);
+        let is_one_outstanding = self.snd.small.is_within(self.snd.una + 1, self.snd.nxt + 1);
         self.has(Flags::NODELAY) || self.is_fin_queued() || !is_one_outstanding
     }
 

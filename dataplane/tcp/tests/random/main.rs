@@ -1,6 +1,6 @@
-//! Random segments, calls, timeouts and ICMP errors, at a TCB in every state: it never panics, keeps
-//! its invariants, never sends more than the path or the peer takes, never takes back an ACK or a
-//! window (RFC 9293 3.8.6, SHLD-14), comes to rest, and gives all its memory back.
+//! Random segments, calls, timeouts and ICMP errors, at a TCB in every state: it never panics,
+//! keeps its invariants, never sends more than the path or the peer takes, never takes back an ACK
+//! or a window (RFC 9293 3.8.6, SHLD-14), comes to rest, and gives all its memory back.
 
 use bench::Bench;
 use proptest::prelude::*;
@@ -40,7 +40,11 @@ fn ways_lead_to_their_states() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1_500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn random_steps_keep_the_invariants(

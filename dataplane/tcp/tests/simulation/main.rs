@@ -1,7 +1,7 @@
 //! Simulations: two TCBs, their users and a link between them, in simulated time, from one seed.
 //!
-//! `world` is time and the link, `host` one end; `two_ends` asks whether everything arrives and ends
-//! as it should, `throughput` how fast.
+//! `world` is time and the link, `host` one end; `two_ends` asks whether everything arrives and
+//! ends as it should, `throughput` how fast.
 
 #![expect(clippy::disallowed_macros, reason = "a test tells what failed")]
 

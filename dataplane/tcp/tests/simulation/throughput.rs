@@ -1,7 +1,8 @@
 //! How fast one megabyte gets over links of different loss, for windows of different size: a table
 //! that is committed, so that a change of behaviour under loss is a visible difference.
 //!
-//! The link takes 10 ms each way, keeps the order and has no limit of its own. After a wanted change: `UPDATE=1 cargo test --test simulation throughput`, and look at the difference.
+//! The link takes 10 ms each way, keeps the order and has no limit of its own. After a wanted
+//! change: `UPDATE=1 cargo test --test simulation throughput`, and look at the difference.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

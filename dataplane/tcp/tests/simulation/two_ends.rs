@@ -1,6 +1,6 @@
-//! Two TCBs talk over bad links: every byte arrives once and in order, both ends end as they should,
-//! all memory comes home, and the invariants hold after each step. Each run is made from one seed,
-//! which a failure names: `SEED=17 cargo test --test simulation` plays that one alone.
+//! Two TCBs talk over bad links: every byte arrives once and in order, both ends end as they
+//! should, all memory comes home, and the invariants hold after each step. Each run is made from
+//! one seed, which a failure names: `SEED=17 cargo test --test simulation` plays that one alone.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Two TCBs on a link that loses, delays, reorders and doubles segments, in simulated time, all from
-//! one seed.
+//! Two TCBs on a link that loses, delays, reorders and doubles segments, in simulated time, all
+//! from one seed.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
