@@ -1,13 +1,14 @@
 //! 100 MB in one connection, each way, compared by hash.
 
+use std::net::TcpListener;
 use std::thread;
 
 use tidegate::testbed::Bed;
 
 use crate::digest::{Text, receive};
-use crate::kernel::{accept, connect, exchange, join, listen, send};
+use crate::kernel::{connect, exchange, join, listen, send};
 use crate::setting::{
-    assert_no_silent_drop, back, flows, front, listener, proxies, stats, ways,
+    assert_books_balance, back, front, listener, live_flows, proxies, stats, ways,
 };
 use crate::{TIDEGATE, wait_until};
 
@@ -19,13 +20,61 @@ fn echo_gives_back_a_long_text_while_it_comes() {
         return;
     };
     let _tidegate = bed.run(&listener("echo", 7, "echo"));
-    for (seed, to) in front(7).into_iter().enumerate() {
-        let text = Text::new(seed as u64, LENGTH / 2);
+    for to in front(7) {
+        let text = Text::new(7, LENGTH / 2);
         let (sent, received) = exchange(&connect(&bed, to), text);
         assert_eq!(received, sent, "{to}");
     }
-    let stats = stats(&bed);
-    assert_eq!(stats.counters["rx_text_bytes"], LENGTH);
-    assert_no_silent_drop(&stats);
-    wait_until("the connections are gone", || flows(&bed) == 0);
+    assert_nothing_remains(&bed);
+}
+
+#[test]
+fn upload_through_a_proxy_is_exact() {
+    let Some((bed, servers)) = bed_with_servers() else {
+        return;
+    };
+    let _tidegate = bed.run(&proxies(back(0, 8000)));
+    // Half of it over each family.
+    for (to, number) in &ways()[..2] {
+        let (client, server) = join(&bed, *to, &servers[*number]);
+        let sending = thread::spawn(move || send(&client, Text::new(8, LENGTH / 2)));
+        let received = receive(&server).expect("the client ends with FIN");
+        drop(server);
+        assert_eq!(received, sending.join().unwrap(), "{to}");
+    }
+    assert_nothing_remains(&bed);
+}
+
+#[test]
+fn download_through_a_proxy_is_exact() {
+    let Some((bed, servers)) = bed_with_servers() else {
+        return;
+    };
+    let _tidegate = bed.run(&proxies(back(0, 8000)));
+    for (to, number) in &ways()[..2] {
+        let (client, server) = join(&bed, *to, &servers[*number]);
+        let sending = thread::spawn(move || send(&server, Text::new(9, LENGTH / 2)));
+        let received = receive(&client).expect("the server ends with FIN");
+        drop(client);
+        assert_eq!(received, sending.join().unwrap(), "{to}");
+    }
+    assert_nothing_remains(&bed);
+}
+
+/// A bed, and a server of each family on port 8000 of the first backend.
+fn bed_with_servers() -> Option<(Bed, [TcpListener; 2])> {
+    let bed = Bed::new(TIDEGATE)?;
+    let servers = back(0, 8000).map(|at| listen(&bed, at));
+    Some((bed, servers))
+}
+
+/// Connections and text memory come back.
+fn assert_nothing_remains(bed: &Bed) {
+    wait_until("the connections are gone", || live_flows(bed) == 0);
+    let stats = stats(bed);
+    assert_eq!(
+        stats.counters["text_blocks_free"],
+        stats.counters["text_blocks"]
+    );
+    assert_books_balance(&stats);
 }

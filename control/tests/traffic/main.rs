@@ -44,3 +44,17 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
+
+/// Waits until two figures agree that are on their way to it; fails with both of them.
+#[track_caller]
+fn wait_until_equal<T: PartialEq + std::fmt::Debug>(mut figures: impl FnMut() -> (T, T)) {
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let (left, right) = figures();
+        if left == right {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "{left:?} stays {right:?}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}

@@ -8,7 +8,7 @@ use tidegate::admin::Flow;
 use tidegate::testbed::Bed;
 
 use crate::kernel::{connect, echo};
-use crate::setting::{ask, assert_no_silent_drop, flows, front, listener, stats};
+use crate::setting::{ask, assert_books_balance, front, listener, live_flows, stats};
 use crate::{TIDEGATE, wait_until};
 
 /// Of each service over each family.
@@ -59,7 +59,9 @@ fn thousand_connections_are_counted_answered_and_gone() {
     assert_eq!(established(&bed), expected);
 
     for stream in &mut webs {
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
     }
     for (number, stream) in echoes.iter_mut().enumerate() {
         echo(stream, format!("number {number}").as_bytes());
@@ -69,10 +71,10 @@ fn thousand_connections_are_counted_answered_and_gone() {
     }
     let stats = stats(&bed);
     assert_eq!(stats.counters["accepted"], all);
-    assert_no_silent_drop(&stats);
+    assert_books_balance(&stats);
 
     drop((echoes, webs));
-    wait_until("all are gone", || flows(&bed) == 0);
+    wait_until("all are gone", || live_flows(&bed) == 0);
     assert_eq!(summary(&bed, "Total"), 0);
 }
 

@@ -1,0 +1,85 @@
+//! A bad path: frames of both directions are lost, doubled, overtaken and damaged on purpose.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use tidegate::testbed::Bed;
+use tidegate::topology::{Service, Side};
+use tidegate_port::host::{Offload, set_offload};
+
+use crate::digest::{Text, receive};
+use crate::kernel::{connect, exchange, join, listen, send};
+use crate::setting::{back, front, listener, live_flows, proxies, stats, ways};
+use crate::{TIDEGATE, wait_until};
+
+const LENGTH: u64 = 5_000_000;
+
+const FAULT: &str = "[port.fault]\nloss = 0.02\nreorder = 0.02\nduplicate = 0.01\ncorrupt = 0.01\n";
+
+/// Runs Tidegate with the damage on the port towards the client.
+///
+/// A damaged segment must not pass for a good one, so here checksums are whole: the client's kernel
+/// computes them, and Tidegate verifies.
+fn run_damaged(bed: &Bed, seed: u64, tables: &str) -> Service {
+    bed.client()
+        .run(|| set_offload("eth0", Offload::TxChecksum, false))
+        .expect("veth computes checksums where it is told to");
+    let front = Side::FRONT.port("auto").replace("partial", "verify");
+    let text = format!(
+        "[admin]\nsocket = \"{}\"\n{front}{FAULT}seed = {seed}\n{}{tables}",
+        bed.folder().socket().display(),
+        Side::BACK.port("auto"),
+    );
+    Service::start(TIDEGATE, bed.tidegate(), bed.folder(), &text).expect("it starts")
+}
+
+/// Each kind of damage was done, and noticed.
+fn assert_damaged(bed: &Bed) {
+    let stats = stats(bed);
+    let drops = &stats.ports["front"].drops;
+    assert!(drops["rx_fault"] > 0 && drops["tx_fault"] > 0, "{stats:#?}");
+    assert!(stats.discards["tcp_checksum"].count > 0, "{stats:#?}");
+    assert!(stats.counters["retransmits"] > 0, "{stats:#?}");
+}
+
+fn assert_echoed(bed: &Bed, seed: u64, to: SocketAddr) {
+    let (sent, received) = exchange(&connect(bed, to), Text::new(seed, LENGTH));
+    assert_eq!(received, sent, "{to}");
+}
+
+#[test]
+fn every_byte_comes_back_once_and_in_order() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let _tidegate = run_damaged(&bed, 11, &listener("echo", 7, "echo"));
+    thread::scope(|scope| {
+        for to in front(7) {
+            let bed = &bed;
+            scope.spawn(move || assert_echoed(bed, 11, to));
+        }
+    });
+    assert_damaged(&bed);
+    wait_until("the connections are gone", || live_flows(&bed) == 0);
+}
+
+#[test]
+fn every_byte_goes_through_a_proxy_once_and_in_order() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let servers = back(0, 8000).map(|at| listen(&bed, at));
+    let _tidegate = run_damaged(&bed, 12, &proxies(back(0, 8000)));
+    for (to, number) in &ways()[..2] {
+        let (client, server) = join(&bed, *to, &servers[*number]);
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            thread::scope(|scope| {
+                let sending = scope.spawn(|| send(from, Text::new(12, LENGTH)));
+                let received = receive(to).expect("the other end sends FIN");
+                assert_eq!(received, sending.join().unwrap());
+            });
+        }
+    }
+    assert_damaged(&bed);
+    wait_until("the connections are gone", || live_flows(&bed) == 0);
+}

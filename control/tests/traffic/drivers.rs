@@ -1,0 +1,77 @@
+//! The same exchange over each driver and mode.
+
+use tidegate::testbed::{Bed, Ports};
+use tidegate::topology::Plan;
+
+use crate::digest::Text;
+use crate::kernel::{connect, exchange, join, listen};
+use crate::setting::{
+    assert_books_balance, back, front, listener, live_flows, proxies, stats, ways,
+};
+use crate::{TIDEGATE, wait_until};
+
+/// Echoes and texts through proxies; then the ports must say that they are what was asked for.
+fn assert_served(plan: Plan, driver: &'static str, keys: &str, mode: &str) {
+    let Some(bed) = Bed::with_plan(TIDEGATE, plan) else {
+        return;
+    };
+    let servers = back(0, 8000).map(|at| listen(&bed, at));
+    let ports = Ports {
+        driver,
+        front: keys.to_owned(),
+        back: keys.to_owned(),
+    };
+    let tables = proxies(back(0, 8000)) + &listener("echo", 7, "echo");
+    let tidegate = bed.run_on(&ports, &tables);
+    for port in &tidegate.status().ports {
+        assert_eq!(port.driver, driver);
+        assert!(
+            port.queues.iter().all(|queue| queue.contains(mode)),
+            "{port:?}"
+        );
+    }
+    for to in front(7) {
+        let (sent, received) = exchange(&connect(&bed, to), Text::new(1, 1_000_000));
+        assert_eq!(received, sent, "{to}");
+    }
+    for (to, number) in ways() {
+        let (client, server) = join(&bed, to, &servers[number]);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| exchange(&server, Text::new(2, 1_000_000)));
+            let (up_sent, down_received) = exchange(&client, Text::new(3, 1_000_000));
+            let (down_sent, up_received) = other.join().unwrap();
+            assert_eq!((up_received, down_received), (up_sent, down_sent), "{to}");
+        });
+    }
+    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_books_balance(&stats(&bed));
+}
+
+fn plan() -> Plan {
+    Plan::new("tidegate-test")
+}
+
+#[test]
+fn af_xdp_in_the_driver() {
+    assert_served(plan(), "af_xdp", "xdp_mode = \"native\"\n", "native");
+}
+
+#[test]
+fn af_xdp_in_the_driver_with_two_queues_and_large_segments() {
+    let plan = Plan {
+        queues: 2,
+        large_segments: true,
+        ..plan()
+    };
+    assert_served(plan, "af_xdp", "xdp_mode = \"native\"\n", "native");
+}
+
+#[test]
+fn af_xdp_in_generic_mode() {
+    assert_served(plan(), "af_xdp", "xdp_mode = \"generic\"\n", "generic");
+}
+
+#[test]
+fn af_packet() {
+    assert_served(plan(), "af_packet", "", "");
+}
