@@ -165,3 +165,33 @@ fn silence_of_the_link_ends_in_a_timeout() {
         }
     });
 }
+
+#[test]
+#[ignore = "five gigabytes take a while; run with --ignored"]
+fn sequence_numbers_go_round_more_than_once() {
+    for sack in [false, true] {
+        let settings = Settings {
+            sack,
+            ..Settings::default()
+        };
+        let weather = Weather {
+            lost_per_mille: 1,
+            doubled_per_mille: 1,
+            late_per_mille: 0,
+            delay: Duration::from_micros(500),
+            lateness: Duration::ZERO,
+        };
+        let mut world = World::new(1, [settings, settings], weather, 9_000);
+        world.hosts[0].to_write = 5 << 30;
+        world.hosts[0].writes_at_once = true;
+        let start = world.now;
+        world.hosts[0].open(start);
+        world.run(END, |_| ());
+        assert_closed_in_order(&mut world, 1);
+        let time = world.now.saturating_since(start);
+        assert!(
+            time < Duration::from_secs(600),
+            "it stood still for a while: {time:?}"
+        );
+    }
+}
