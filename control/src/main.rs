@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 fn act(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Run { file } => run(&file),
-        Verb::Check { file } => anyhow::bail!("{}: not yet", file.display()),
+        Verb::Check { file } => Ok(tidegate::check::run(&file)),
         Verb::Ss(arguments) => {
             let text = ss(&SsOptions {
                 socket: arguments.socket,

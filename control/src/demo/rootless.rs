@@ -32,7 +32,8 @@ pub fn is_privileged() -> bool {
 
 /// Becomes the same demo inside a user namespace. Returns only where that is not possible.
 pub(super) fn enter() -> Result<ExitCode> {
-    const NEEDED: &str = "the demo needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN) or user namespaces";
+    const NEEDED: &str = "the demo needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN; in a container, --privileged) or \
+         user namespaces";
     let unshare = |program: &str| {
         let mut command = Command::new(UNSHARE[0]);
         command.args(&UNSHARE[1..]).arg("--").arg(program);
@@ -40,13 +41,13 @@ pub(super) fn enter() -> Result<ExitCode> {
     };
     match unshare("true").stdin(Stdio::null()).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("{NEEDED}, and the command `unshare` (util-linux) is missing: use sudo")
+            bail!("{NEEDED}, and the command `unshare` (util-linux) is missing: try sudo")
         }
-        Err(error) => bail!("{NEEDED}, and `unshare` could not be started ({error}): use sudo"),
+        Err(error) => bail!("{NEEDED}, and `unshare` could not be started ({error}): try sudo"),
         Ok(output) if !output.status.success() => {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!(
-                "{NEEDED}, which this system forbids ({}): use sudo",
+                "{NEEDED}, which this system forbids ({}): try sudo",
                 said.trim()
             )
         }

@@ -51,7 +51,7 @@ pub fn run(file: &Path) -> Result<ExitCode> {
     let config = match Config::from_file(file) {
         Ok(config) => config,
         Err(faults) => {
-            eprint!("{faults}");
+            eprintln!("{faults}");
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -139,3 +139,72 @@ fn secret() -> Result<[u8; 32]> {
     random.read_exact(&mut secret).context("/dev/urandom")?;
     Ok(secret)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+[workers]
+flows_max = 1000
+text_memory = \"1m\"
+[[port]]
+interface = \"eth1\"
+addresses = [\"192.0.2.1/24\"]
+[tcp]
+rmem = 65536
+[[listener]]
+name = \"plain\"
+addresses = [\"192.0.2.1:7\", \"*:8\"]
+service = \"echo\"
+backlog = 5
+[[listener]]
+name = \"web\"
+addresses = [\"*:80\"]
+service = \"proxy\"
+pool = \"servers\"
+[listener.tcp]
+nodelay = true
+[[pool]]
+name = \"servers\"
+[pool.tcp]
+ttl = 7
+[[pool.backend]]
+name = \"a\"
+address = \"192.0.2.11:80\"
+";
+
+    #[test]
+    fn each_listener_and_pool_has_its_settings_and_each_flow_its_service() {
+        let config = Config::from_str("test.toml", TEXT).unwrap();
+        let worker = worker(&config, &[]).unwrap();
+        assert_eq!((worker.flows_max, worker.text_blocks), (1000, 256));
+        assert_eq!(worker.settings.len(), 1 + 2 + 1);
+        assert!(
+            worker
+                .settings
+                .iter()
+                .all(|settings| settings.rmem == 65_536)
+        );
+
+        let listens = listens(&config);
+        let at: Vec<(u16, u32, u32)> = listens
+            .iter()
+            .map(|listen| (listen.port, listen.tag, listen.backlog))
+            .collect();
+        assert_eq!(at, [(7, 0, 5), (8, 0, 5), (80, 1, 4096)]);
+        let nodelay = |listen: &Listen| worker.settings[usize::from(listen.settings.0)].nodelay;
+        assert_eq!(
+            listens.iter().map(nodelay).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        let pool = pool_spec(&config, 0);
+        assert_eq!(worker.settings[usize::from(pool.settings.0)].hop_limit, 7);
+        assert_eq!(pool.backends[0].address, "192.0.2.11:80".parse().unwrap());
+    }
+
+    #[test]
+    fn each_start_has_a_secret_of_its_own() {
+        assert_ne!(secret().unwrap(), secret().unwrap());
+    }
+}

@@ -112,3 +112,40 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(work: impl FnOnce() -> Result<()> + Send + 'static, is_expected: bool) -> Result<()> {
+        let (_sender, ended) = bounded(0);
+        let thread = Builder::new().spawn(work).unwrap();
+        Handle { thread, ended }.join(is_expected)
+    }
+
+    #[test]
+    fn an_end_that_nobody_asked_for_is_an_error() {
+        assert!(ended(|| Ok(()), true).is_ok());
+        let error = ended(|| Ok(()), false).unwrap_err();
+        assert!(error.to_string().contains("nobody told it to"), "{error}");
+        let error = ended(|| bail!("poll failed"), true).unwrap_err();
+        assert_eq!(format!("{error:#}"), "the worker cannot go on: poll failed");
+        for is_expected in [false, true] {
+            let error = ended(|| panic!("index {} of 3", 7), is_expected).unwrap_err();
+            assert_eq!(error.to_string(), "the worker has panicked: index 7 of 3");
+        }
+    }
+
+    #[test]
+    fn what_does_not_open_is_told_before_anything_runs() {
+        let text = "[[port]]\ninterface = \"nowhere0\"\ndriver = \"af_packet\"\n\
+                    addresses = [\"192.0.2.1/24\"]\n\
+                    [[listener]]\nname = \"echo\"\naddresses = [\"*:7\"]\nservice = \"echo\"\n";
+        let config = Config::from_str("test.toml", text).unwrap();
+        let error = start(&config).err().unwrap();
+        assert!(
+            format!("{error:#}").contains("port nowhere0 cannot be opened"),
+            "{error:#}"
+        );
+    }
+}

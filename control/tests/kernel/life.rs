@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tidegate::admin::Phase;
 use tidegate::testbed::{Bed, skip};
 use tidegate::topology::{Process, Service};
@@ -149,4 +150,24 @@ fn what_cannot_be_opened_is_said_and_the_exit_code_is_not_zero() {
     let said = bed.folder().output("wrong");
     assert!(said.contains("nowhere0"), "{said}");
     assert!(!socket.exists(), "the admin socket is still there");
+}
+
+#[test]
+fn each_line_of_a_json_log_is_an_object() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let json = "[log]\nformat = \"json\"\n".to_owned();
+    let tidegate = bed.run(&(json + &listener("echo", 7, "echo")));
+    tidegate.terminate(PATIENCE, bed.folder()).unwrap();
+    let log = bed.folder().output("tidegate");
+    let messages: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let opened = messages
+        .iter()
+        .filter(|message| message["message"] == "queue opened");
+    let ports: Vec<&Value> = opened.map(|message| &message["port"]).collect();
+    assert_eq!(ports, ["front", "back"], "{log}");
 }

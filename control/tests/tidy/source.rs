@@ -19,7 +19,7 @@ pub(crate) struct Function {
     pub(crate) name: String,
     /// The line of the word `fn`, from 1.
     pub(crate) first_line: usize,
-    /// From there to the closing brace.
+    /// Those between its braces, comments and empty lines left out, as clippy counts.
     pub(crate) lines: usize,
 }
 
@@ -95,7 +95,7 @@ impl Source {
         lines.windows(2).position(is_foot).unwrap_or(lines.len())
     }
 
-    /// The text with comments and literals blanked out, line by line as before.
+    /// The text with comments and literals blotted out, line by line as before.
     pub(crate) fn bare(&self) -> String {
         bare(&self.text)
     }
@@ -137,9 +137,11 @@ fn function_name(line: &str) -> Option<String> {
     (end > 0).then(|| rest[..end].to_owned())
 }
 
-/// Lines up to the brace that closes the first one; `None` where a semicolon comes before it.
+/// Lines with code between the first brace and the one that closes it; `None` where a semicolon
+/// comes before it.
 fn length_of_body(lines: &[&str]) -> Option<usize> {
     let (mut braces, mut brackets) = (0_i32, 0_i32);
+    let mut first = None;
     for (at, line) in lines.iter().enumerate() {
         for c in line.chars() {
             match c {
@@ -151,15 +153,19 @@ fn length_of_body(lines: &[&str]) -> Option<usize> {
                 ';' if braces == 0 && brackets == 0 => return None,
                 _ => {}
             }
+            if c == '{' {
+                first.get_or_insert(at + 1);
+            }
             if c == '}' && braces == 0 {
-                return Some(at + 1);
+                let body = lines.get(first?..at).unwrap_or_default();
+                return Some(body.iter().filter(|line| !line.trim().is_empty()).count());
             }
         }
     }
     None
 }
 
-/// Blanks out comments, strings and character literals; keeps the line breaks.
+/// Turns comments into blanks and literals into underscores; keeps the line breaks.
 fn bare(text: &str) -> String {
     let mut bare = String::with_capacity(text.len());
     let mut rest = text;
@@ -170,7 +176,12 @@ fn bare(text: &str) -> String {
             rest = &rest[first.len_utf8()..];
         } else {
             let (blanked, after) = rest.split_at(length);
-            bare.extend(blanked.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+            let blank = if first == '/' { ' ' } else { '_' };
+            bare.extend(
+                blanked
+                    .chars()
+                    .map(|c| if c == '\n' { '\n' } else { blank }),
+            );
             rest = after;
         }
     }
@@ -243,5 +254,5 @@ fn functions_are_found_whatever_stands_in_literals() {
         .into_iter()
         .map(|f| (f.name, f.first_line, f.lines))
         .collect();
-    assert_eq!(found, [("one".to_owned(), 3, 6), ("two".to_owned(), 10, 1)]);
+    assert_eq!(found, [("one".to_owned(), 3, 3), ("two".to_owned(), 10, 0)]);
 }
