@@ -99,6 +99,8 @@ pub(crate) struct Flow {
     pub(crate) due: Due,
     /// The application left text and has not asked for it again.
     pub(crate) is_paused: bool,
+    /// No block was free for what the application wanted to send.
+    pub(crate) is_starved: bool,
     /// The state under which the flow is counted.
     pub(crate) counted: State,
 }
@@ -119,6 +121,7 @@ impl Flow {
             phase,
             due: Due(0),
             is_paused: false,
+            is_starved: false,
             counted: State::Closed,
         }
     }

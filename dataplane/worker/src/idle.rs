@@ -14,6 +14,9 @@ use crate::port_tx::PortTx;
 
 /// The longest sleep. Nothing needs it; it bounds what a lost wake-up can cost.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// The longest sleep where a port has no descriptor to wake us, as a simulated one whose other end
+/// is on another thread.
+const SLEEP_UNWATCHED_MAX: Duration = Duration::from_millis(1);
 /// The most descriptors slept on: those of four ports with all their queues, and the mailbox.
 const FDS_MAX: usize = 4 * WAIT_FDS + 1;
 
@@ -57,19 +60,23 @@ pub(crate) fn sleep<P: Port, C>(
     now: Instant,
     deadline: Option<Instant>,
 ) -> Result<(), SetupError> {
-    let time = deadline.map_or(SLEEP_MAX, |deadline| {
-        deadline.saturating_since(now).min(SLEEP_MAX)
-    });
-    let timeout = Timespec::try_from(time).expect("half a second fits");
+    let mut time_max = SLEEP_MAX;
     let mut fds: ArrayVec<PollFd<'_>, FDS_MAX> = ArrayVec::new();
     fds.push(PollFd::from_borrowed_fd(inbox.wake_fd(), PollFlags::IN));
     for port in ports {
         let mut port_fds = WaitFds::new();
         port.port.wait_fds(&mut port_fds);
+        if port_fds.is_empty() {
+            time_max = SLEEP_UNWATCHED_MAX;
+        }
         let room = fds.remaining_capacity();
         let wanted = port_fds.into_iter().take(room);
         fds.extend(wanted.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
     }
+    let time = deadline.map_or(time_max, |deadline| {
+        deadline.saturating_since(now).min(time_max)
+    });
+    let timeout = Timespec::try_from(time).expect("half a second fits");
     match poll(&mut fds, Some(&timeout)) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(SetupError::Poll(error.into())),

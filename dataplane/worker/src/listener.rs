@@ -14,13 +14,14 @@
 
 use core::fmt;
 use core::net::IpAddr;
+use core::num::NonZeroU32;
 use std::collections::VecDeque;
 
 use crate::flow::{FlowId, SettingsId};
 
 /// A listener of this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenerId(pub(crate) u32);
+pub struct ListenerId(NonZeroU32);
 
 /// How a listener is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +125,8 @@ impl Listener {
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     open: Vec<Listener>,
-    /// The number of the next one. They are not used twice.
-    next: u32,
+    /// How many have been opened so far: the number of the last. Numbers are not used twice.
+    opened: u32,
 }
 
 impl Listeners {
@@ -140,8 +141,8 @@ impl Listeners {
         if self.open.iter().any(is_taken) {
             return Err(ListenError::InUse);
         }
-        let id = ListenerId(self.next);
-        self.next = self.next.wrapping_add(1);
+        self.opened = self.opened.wrapping_add(1);
+        let id = ListenerId(NonZeroU32::new(self.opened).unwrap_or(NonZeroU32::MIN));
         self.open.push(Listener {
             id,
             listen,

@@ -387,11 +387,10 @@ impl Neighbours {
                 Standing::Asking => asked = Some(index),
                 Standing::Confirming => {}
                 // Who was used gets a second chance.
+                Standing::Known | Standing::Lost if core::mem::take(&mut neighbour.is_used) => {}
                 Standing::Known | Standing::Lost => {
-                    if !core::mem::take(&mut neighbour.is_used) {
-                        self.forget(index);
-                        return;
-                    }
+                    self.forget(index);
+                    return;
                 }
             }
         }

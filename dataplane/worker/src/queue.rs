@@ -26,6 +26,10 @@ pub(crate) struct IndexQueue {
 }
 
 impl IndexQueue {
+    /// Bytes that each slot costs.
+    #[cfg(test)]
+    pub(crate) const LINK_LEN: usize = size_of::<Link>();
+
     /// An empty queue for slots below `slots`.
     pub(crate) fn new(slots: u32) -> Self {
         let link = Link {
@@ -116,6 +120,7 @@ mod tests {
         Remove(u32),
     }
 
+    #[expect(clippy::disallowed_types, reason = "inside prop_oneof")]
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (0..8u32).prop_map(Step::Push),

@@ -4,12 +4,18 @@
 //! stages of the turn take several steps with a flow ([`Stack::step`]) and settle it once, at the
 //! end of `tell` or of the flow's share of the transmit stage.
 
+use core::time::Duration;
+
 use tidegate_tcp::{Context, State};
 use tidegate_wire::Instant;
 
 use crate::counters::Counter;
 use crate::flow::{Due, Flow, FlowId, Phase};
 use crate::stack::Stack;
+
+/// How soon a flow looks again whether there is memory for its text. Nobody tells it; a block may
+/// have become free with any ACK of any flow.
+const RETRY_MEMORY: Duration = Duration::from_millis(10);
 
 impl Flow {
     /// Whether something is to be told or the flow is to be removed.
@@ -91,10 +97,20 @@ impl Stack {
         if flow.tcb.wants_transmit(&cx) && !self.parked.contains(slot) {
             self.sending.push(slot);
         }
+        let mut deadline = flow.next_timeout();
+        if flow.is_starved {
+            if self.memory.counts().blocks_free > 0 {
+                flow.is_starved = false;
+                flow.due.insert(Due::WRITABLE);
+            } else {
+                let retry = self.now + RETRY_MEMORY;
+                deadline = deadline.into_iter().chain([retry]).min();
+            }
+        }
         if flow.wants_attention() {
             self.attention.push(slot);
         }
-        self.wheel.arm(slot, flow.next_timeout());
+        self.wheel.arm(slot, deadline);
         if counted != state {
             self.counters.leave_state(counted);
             self.counters.enter_state(state);
@@ -152,21 +168,7 @@ impl Stack {
         self.parked.remove(slot);
         self.attention.remove(slot);
         self.time_wait.remove(slot);
-        self.starved.remove(slot);
         self.wheel.arm(slot, None);
-    }
-
-    /// Lets flows try again that found no memory for their text, as many as there are blocks now.
-    pub(crate) fn feed_starved(&mut self) {
-        for _ in 0..self.memory.counts().blocks_free.min(self.starved.len()) {
-            let Some(slot) = self.starved.pop() else {
-                return;
-            };
-            if let Some(flow) = self.flows.at_mut(slot) {
-                flow.due.insert(Due::WRITABLE);
-                self.settle(slot);
-            }
-        }
     }
 
     /// Closes all listeners, so that the flows can end.

@@ -55,8 +55,6 @@ pub struct Stack {
     pub(crate) is_draining: bool,
     /// Flows whose end the application has still to be told.
     pub(crate) owed_ends: u32,
-    /// Flows that could not queue any text because no block was free.
-    pub(crate) starved: IndexQueue,
 }
 
 impl Stack {
@@ -89,7 +87,6 @@ impl Stack {
             counters,
             is_draining: false,
             owed_ends: 0,
-            starved: IndexQueue::new(flows_max),
         }
     }
 
@@ -141,7 +138,7 @@ impl Stack {
             .with_live(flow, |flow, cx| flow.tcb.send(text, cx))
             .unwrap_or(Err(SendError::NoConnection));
         if sent == Err(SendError::NoMemory) {
-            self.starved.push(flow.index());
+            self.with_live(flow, |flow, _| flow.is_starved = true);
             return Ok(0);
         }
         sent
@@ -175,19 +172,19 @@ impl Stack {
 
     /// Gives the flow up: a RST, and nothing that is queued. Only the end is told after this.
     pub fn abort(&mut self, flow: FlowId) {
-        let has_it = |flow: &Flow| flow.is_owed_an_end();
-        if self.flows.of(flow).is_some_and(has_it) {
-            self.with_flow(flow, |flow, cx| {
-                flow.phase = Phase::Left;
-                flow.set_timer(None);
-                if flow.tcb.state() == State::Closed {
-                    // It was over but for text that nobody will read now.
-                    flow.tcb.close(cx);
-                } else {
-                    flow.tcb.abort(cx);
-                }
-            });
+        if !self.flows.of(flow).is_some_and(Flow::is_owed_an_end) {
+            return;
         }
+        self.with_flow(flow, |flow, cx| {
+            flow.phase = Phase::Left;
+            flow.set_timer(None);
+            if flow.tcb.state() == State::Closed {
+                // It was over but for text that nobody will read now.
+                flow.tcb.close(cx);
+            } else {
+                flow.tcb.abort(cx);
+            }
+        });
     }
 
     /// Offers text again that [`on_text`](crate::App::on_text) left. It comes in a callback of its
@@ -299,4 +296,30 @@ fn derive(secret: &[u8; 32], purpose: u8) -> [u8; 16] {
     hasher.write(&secret[16..]);
     hasher.write(&[b'w', purpose]);
     hasher.finish128().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_flow_costs_at_most_512_bytes_everything_counted() {
+        // A count that fills the hash table as badly as it gets: just above a power of two.
+        for flows_max in [1_000, 1_024, 66_000, 1_000_000] {
+            let table = FlowTable::new(flows_max, [0; 16]).len_per_flow(flows_max);
+            let queues = 4 * IndexQueue::LINK_LEN;
+            let len = Flows::SLOT_LEN + Wheel::ENTRY_LEN + queues + table;
+            assert!(len <= 512, "{len} bytes, {table} of them in the table");
+        }
+    }
+
+    #[test]
+    fn keys_for_different_purposes_and_secrets_differ() {
+        let keys = [
+            derive(&[1; 32], 1),
+            derive(&[1; 32], 2),
+            derive(&[2; 32], 1),
+        ];
+        assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
+    }
 }

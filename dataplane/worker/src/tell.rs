@@ -203,9 +203,6 @@ pub(crate) fn force_end<A: App>(app: &mut A, stack: &mut Stack, id: FlowId) {
 /// Answers whether there was one.
 pub(crate) fn tell_all<A: App>(app: &mut A, stack: &mut Stack) -> bool {
     let mut has_told = false;
-    if !stack.starved.is_empty() {
-        stack.feed_starved();
-    }
     while let Some(id) = stack.next_queued(app) {
         stack.hand_over(id);
         tell(app, stack, id.index());

@@ -160,9 +160,8 @@ fn send_flow<P: Port, A: App>(
     };
     let port = &mut ports[usize::from(link.port)];
     for _ in 0..SEGMENTS_MAX {
-        let frame = match port.take(stack.now) {
-            Ok(frame) => frame,
-            Err(_) => return Share::Stuck,
+        let Ok(frame) = port.take(stack.now) else {
+            return Share::Stuck;
         };
         let frame = match write_segment(stack, id, frame, (&link, port.offload())) {
             Ok(frame) => frame,

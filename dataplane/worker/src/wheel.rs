@@ -35,23 +35,60 @@ const LEVELS: usize = 6;
 const AHEAD_MAX: u64 = (1 << (LEVEL_BITS * 6)) - (1 << (LEVEL_BITS * 5));
 
 /// The list of entries whose time has come; the lists before it are the places of the levels.
-const DUE: u16 = (LEVELS * PLACES) as u16;
+const DUE: u16 = 384;
+const _: () = assert!(DUE as usize == LEVELS * PLACES);
 /// An entry that is in no list.
 const NOWHERE: u16 = u16::MAX;
 /// End of a list.
 const END: u32 = u32::MAX;
 /// The deadline of an entry that waits for nothing.
-const NEVER: u64 = u64::MAX;
+const NEVER: u64 = (1 << DEADLINE_BITS) - 1;
+/// Bits of a deadline in ticks: all of [`Instant`]'s range has 44. The list has the other 16.
+const DEADLINE_BITS: u32 = 48;
+
+/// The last tick that is a point in time.
+const TICK_MAX: u64 = u64::MAX >> TICK_BITS;
 
 /// What the wheel knows of one slot.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Tick at which it is due, [`NEVER`] where it is disarmed.
-    deadline: u64,
+    /// The tick at which it is due, [`NEVER`] where it is disarmed, and above that the list it is
+    /// in.
+    packed: u64,
     next: u32,
     prev: u32,
-    /// The list it is in.
-    list: u16,
+}
+
+impl Entry {
+    const fn new(deadline: u64, list: u16) -> Self {
+        let mut entry = Self {
+            packed: 0,
+            next: END,
+            prev: END,
+        };
+        entry.pack(deadline, list);
+        entry
+    }
+
+    const fn deadline(&self) -> u64 {
+        self.packed & NEVER
+    }
+
+    const fn list(&self) -> u16 {
+        (self.packed >> DEADLINE_BITS) as u16
+    }
+
+    const fn pack(&mut self, deadline: u64, list: u16) {
+        self.packed = (list as u64) << DEADLINE_BITS | deadline;
+    }
+
+    const fn set_list(&mut self, list: u16) {
+        self.pack(self.deadline(), list);
+    }
+
+    const fn set_deadline(&mut self, deadline: u64) {
+        self.pack(deadline, self.list());
+    }
 }
 
 /// Timers of all slots; see the module.
@@ -73,12 +110,7 @@ impl Wheel {
 
     /// A wheel for slots below `slots`, nothing armed.
     pub(crate) fn new(slots: u32) -> Self {
-        let entry = Entry {
-            deadline: NEVER,
-            next: END,
-            prev: END,
-            list: NOWHERE,
-        };
+        let entry = Entry::new(NEVER, NOWHERE);
         Self {
             entries: vec![entry; slots as usize].into(),
             heads: [END; LEVELS * PLACES + 1],
@@ -91,11 +123,11 @@ impl Wheel {
     pub(crate) fn arm(&mut self, slot: u32, deadline: Option<Instant>) {
         let deadline = deadline.map_or(NEVER, tick_at_or_after);
         let entry = &mut self.entries[slot as usize];
-        let is_earlier = deadline < entry.deadline;
-        entry.deadline = deadline;
+        let is_earlier = deadline < entry.deadline();
+        entry.set_deadline(deadline);
         // Only an earlier deadline moves the entry now; a later one waits for the old place. An
         // entry that has no place gets one as soon as it has a deadline.
-        let has_no_place = entry.list == NOWHERE && deadline != NEVER;
+        let has_no_place = entry.list() == NOWHERE && deadline != NEVER;
         if is_earlier || has_no_place {
             self.unlink(slot);
             self.place(slot);
@@ -139,11 +171,11 @@ impl Wheel {
             }
             self.unlink(slot);
             let entry = &mut self.entries[slot as usize];
-            if entry.deadline <= now {
-                entry.deadline = NEVER;
+            if entry.deadline() <= now {
+                entry.set_deadline(NEVER);
                 return Some(slot);
             }
-            if entry.deadline != NEVER {
+            if entry.deadline() != NEVER {
                 self.place(slot);
             }
         }
@@ -178,8 +210,8 @@ impl Wheel {
         while slot != END {
             let entry = &mut self.entries[slot as usize];
             let next = entry.next;
-            entry.list = NOWHERE;
-            if entry.deadline != NEVER {
+            entry.set_list(NOWHERE);
+            if entry.deadline() != NEVER {
                 self.place(slot);
             }
             slot = next;
@@ -188,7 +220,7 @@ impl Wheel {
 
     /// Puts an entry that is in no list and has a deadline where it belongs.
     fn place(&mut self, slot: u32) {
-        let deadline = self.entries[slot as usize].deadline;
+        let deadline = self.entries[slot as usize].deadline();
         let list = if deadline <= self.elapsed {
             DUE
         } else {
@@ -203,7 +235,7 @@ impl Wheel {
         let entry = &mut self.entries[slot as usize];
         entry.next = head;
         entry.prev = END;
-        entry.list = list;
+        entry.set_list(list);
         self.heads[usize::from(list)] = slot;
         if list != DUE {
             self.occupied[usize::from(list) / PLACES] |= 1 << (usize::from(list) % PLACES);
@@ -212,13 +244,12 @@ impl Wheel {
 
     /// Takes an entry out of its list, if it is in one.
     fn unlink(&mut self, slot: u32) {
-        let Entry {
-            next, prev, list, ..
-        } = self.entries[slot as usize];
+        let entry = &mut self.entries[slot as usize];
+        let (next, prev, list) = (entry.next, entry.prev, entry.list());
         if list == NOWHERE {
             return;
         }
-        self.entries[slot as usize].list = NOWHERE;
+        entry.set_list(NOWHERE);
         if next != END {
             self.entries[next as usize].prev = prev;
         }
@@ -234,8 +265,8 @@ impl Wheel {
 }
 
 /// The first tick that is not before `deadline`: a timer never fires early.
-const fn tick_at_or_after(deadline: Instant) -> u64 {
-    deadline.as_nanos().div_ceil(1 << TICK_BITS)
+fn tick_at_or_after(deadline: Instant) -> u64 {
+    deadline.as_nanos().div_ceil(1 << TICK_BITS).min(TICK_MAX)
 }
 
 const fn instant_of(tick: u64) -> Instant {
@@ -243,6 +274,7 @@ const fn instant_of(tick: u64) -> Instant {
 }
 
 /// Ticks of a place of `level`, as a power of two.
+#[expect(clippy::cast_possible_truncation, reason = "there are six levels")]
 const fn shift_of(level: usize) -> u32 {
     LEVEL_BITS * level as u32
 }

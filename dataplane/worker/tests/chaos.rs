@@ -1,27 +1,33 @@
 //! Applications that do whatever is allowed, at random: each flow is told of in the right order and
 //! its end exactly once.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
 mod sim;
 
 use core::time::Duration;
-use std::collections::HashMap;
 
+use hashbrown::HashMap;
 use sim::{B4, B6, Net, Plan, ip};
-use tidegate_port::Impairment;
+use tidegate_port::{Impairment, LinkPort};
 use tidegate_tcp::End;
-use tidegate_worker::{App, FlowId, Listen, ListenerId, Open, Stack};
+use tidegate_worker::{App, FlowId, Listen, ListenerId, Open, Stack, Worker};
 
 /// Numbers from a seed.
 #[derive(Debug)]
 struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    fn below(&mut self, bound: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        (self.0 >> 33) % bound
+        usize::try_from(self.0 >> 33).unwrap() % bound
     }
 }
 
@@ -70,7 +76,7 @@ impl Chaos {
         if self.live.is_empty() {
             return;
         }
-        let nth = self.dice.below(self.live.len() as u64) as usize;
+        let nth = self.dice.below(self.live.len());
         let flow = self.live[nth];
         assert!(
             stack.tuple(flow).is_some(),
@@ -78,7 +84,7 @@ impl Chaos {
         );
         match self.dice.below(12) {
             0..=4 => {
-                let _ = stack.send(flow, &[1; 4_000][..self.dice.below(4_000) as usize]);
+                let _ = stack.send(flow, &[1; 4_000][..self.dice.below(4_000)]);
             }
             5 => stack.resume(flow),
             6 => stack.set_timer(flow, Some(stack.now() + Duration::from_millis(5))),
@@ -136,7 +142,7 @@ impl App for Chaos {
         assert!(!text.is_empty());
         let taken = match self.dice.below(4) {
             0 => 0,
-            1 => self.dice.below(text.len() as u64 + 1) as usize,
+            1 => self.dice.below(text.len() + 1),
             _ => text.len(),
         };
         self.act(stack);
@@ -187,9 +193,21 @@ impl App for Chaos {
     }
 }
 
+/// Sets the timer of every flow that was not left.
+fn wake_all(worker: &mut Worker<LinkPort, Chaos>) {
+    let (app, stack) = worker.app_and_stack();
+    for flow in app
+        .live
+        .iter()
+        .filter(|flow| app.flows[*flow] != Known::Left)
+    {
+        stack.set_timer(*flow, Some(stack.now()));
+    }
+}
+
 fn run(seed: u64) {
     let plan = Plan::new(seed).impaired(Impairment {
-        loss: if seed % 3 == 0 { 0.0 } else { 0.05 },
+        loss: if seed.is_multiple_of(3) { 0.0 } else { 0.05 },
         duplication: 0.02,
         reordering: 0.05,
         delay: Duration::from_millis(1),
@@ -199,7 +217,7 @@ fn run(seed: u64) {
     let listen = Listen {
         backlog: 4,
         syn_backlog: 8,
-        abort_on_overflow: seed % 2 == 0,
+        abort_on_overflow: seed.is_multiple_of(2),
         ..Listen::on(7)
     };
     net.b.stack_mut().listen(listen).unwrap();
@@ -210,14 +228,8 @@ fn run(seed: u64) {
     // What was left to itself by timers that we have switched off is ended here.
     for _ in 0..200 {
         net.run_for(Duration::from_secs(2));
-        for worker in [&mut net.a, &mut net.b] {
-            let (app, stack) = worker.app_and_stack();
-            for flow in app.live.clone() {
-                if app.flows[&flow] != Known::Left {
-                    stack.set_timer(flow, Some(stack.now()));
-                }
-            }
-        }
+        wake_all(&mut net.a);
+        wake_all(&mut net.b);
     }
     net.run_until_empty(Duration::from_secs(2_000));
     for app in [net.a.app(), net.b.app()] {

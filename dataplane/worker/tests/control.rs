@@ -1,5 +1,11 @@
 //! The mailbox, and workers that run on threads of their own.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
 mod sim;
 
 use core::time::Duration;
@@ -153,11 +159,11 @@ fn draining_lets_flows_end_and_then_stops() {
 #[derive(Debug, Default)]
 struct Told {
     client: Client,
-    done: Option<crossbeam::channel::Sender<u32>>,
+    done: Option<crossbeam::channel::Sender<usize>>,
 }
 
 impl App for Told {
-    type Command = (u32, crossbeam::channel::Sender<u32>);
+    type Command = (usize, crossbeam::channel::Sender<usize>);
 
     fn on_accept(&mut self, stack: &mut Stack, flow: FlowId, listener: ListenerId) {
         self.client.on_accept(stack, flow, listener);
@@ -185,7 +191,7 @@ impl App for Told {
             && let Some(done) = self.done.take()
         {
             self.client.assert_complete();
-            done.send(self.client.trips.len() as u32).unwrap();
+            done.send(self.client.trips.len()).unwrap();
         }
     }
 
@@ -217,7 +223,7 @@ fn run_on_threads(idle: Idle) {
             })
             .unwrap();
         answer.recv().unwrap().unwrap();
-        let (done, all_done): (_, Receiver<u32>) = bounded(1);
+        let (done, all_done): (_, Receiver<usize>) = bounded(1);
         mailboxes.0.post(Command::App((10, done))).unwrap();
         assert_eq!(all_done.recv().unwrap(), 10);
         mailboxes.0.post(Command::Stop).unwrap();

@@ -1,5 +1,11 @@
 //! Text goes there and back over links that lose, repeat, reorder and damage frames.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
 mod sim;
 
 use core::time::Duration;

@@ -1,6 +1,12 @@
 //! Listeners and opens: queues that are full, listeners that are closed, ports and addresses that
 //! cannot be had.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
 mod sim;
 
 use core::net::SocketAddr;

@@ -1,5 +1,11 @@
 //! Who lives where: resolution that is lost, stations that do not answer, addresses that are ours.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
 mod sim;
 
 use core::net::{IpAddr, Ipv6Addr};

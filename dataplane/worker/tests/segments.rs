@@ -1,6 +1,12 @@
 //! Single segments and ICMP errors, hand-made: what belongs to no flow, old connections that come
 //! again, errors that quote a flow, stations in a VLAN or behind a router.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
 mod sim;
 
 use core::time::Duration;

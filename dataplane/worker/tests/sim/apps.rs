@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::HashMap;
 
+use hashbrown::HashMap;
 use tidegate_tcp::End;
 use tidegate_worker::{App, FlowId, ListenerId, Open, Stack};
 
@@ -39,7 +39,7 @@ impl Client {
         let flow = stack
             .open(Open::to(remote))
             .expect("there is room and a route");
-        let number = self.trips.len() as u32;
+        let number = u32::try_from(self.trips.len()).expect("few flows");
         let trip = Trip {
             number,
             to_send,

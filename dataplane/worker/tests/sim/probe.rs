@@ -167,7 +167,12 @@ impl<A: App> Probe<A> {
         self.datagram(self.worker_mac(), &ip, (PROTOCOL_TCP, len), |bytes| {
             let at = tcp.emit(bytes);
             bytes[at..].copy_from_slice(text);
-            let pseudo = Sum::new().add_pseudo_header(ip.src, ip.dst, PROTOCOL_TCP, len as u32);
+            let pseudo = Sum::new().add_pseudo_header(
+                ip.src,
+                ip.dst,
+                PROTOCOL_TCP,
+                u32::try_from(len).unwrap(),
+            );
             let sum = pseudo.add(bytes).finish();
             bytes[Tcp::CHECKSUM_AT..][..2].copy_from_slice(&sum.to_be_bytes());
         })
@@ -206,7 +211,7 @@ pub(crate) fn body(frame: &[u8]) -> Body<'_> {
 pub(crate) fn segments(frames: &[Vec<u8>]) -> Vec<Tcp> {
     let tcp_of = |frame: &Vec<u8>| match body(frame) {
         Body::Tcp(_, tcp, _) => Some(tcp),
-        _ => None,
+        Body::Arp(_) | Body::Icmpv4(..) | Body::Icmpv6(..) => None,
     };
     frames.iter().filter_map(tcp_of).collect()
 }
