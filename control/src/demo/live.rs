@@ -34,7 +34,7 @@ impl Live {
     pub(super) fn show(&mut self, tally: &Tally, counters: &Counters) {
         if self.lines.is_multiple_of(HEADING_EVERY) {
             let names: String = BACKENDS.iter().map(|name| format!("{name:>8}")).collect();
-            println!("   time    req/s   conn/s{names}   connections by state; discards");
+            say!("   time    req/s   conn/s{names}   connections by state; discards");
         }
         self.lines += 1;
         let now = Instant::now();
@@ -53,7 +53,7 @@ impl Live {
             .iter()
             .map(|new| format!("{:>7.1}%", percent(*new, requests)))
             .collect();
-        println!(
+        say!(
             "{:>5.0} s {:>8.0} {:>8.0}{shares}   {}; {}",
             now.duration_since(self.begun).as_secs_f64(),
             rate(requests, seconds),

@@ -5,6 +5,15 @@
 //! end. Every answer is checked. At the end, on Ctrl-C, on SIGTERM and on a panic everything is
 //! removed; what a killed run left over is removed by the next one.
 
+/// Prints a line. Whoever reads may have seen enough (`tidegate demo | head`); the demo goes on to
+/// its end all the same, because its end is what removes everything.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 mod backend;
 mod http;
 mod live;
@@ -65,7 +74,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let summary = perform(&mut stage, options, &stop)?;
-    print!("{summary}");
+    say!("{summary}");
     if options.keep {
         stage.keep();
     } else {
@@ -86,7 +95,7 @@ fn perform(stage: &mut Stage, options: &Options, stop: &AtomicBool) -> Result<Su
         fleeting: 2,
     };
     let load = Load::start(stage.clients(), &services, &stage::BACKENDS, crowd)?;
-    println!(
+    say!(
         "\n{} clients keep their connection, {} open one for each request; every answer is checked.\n",
         services.len() * crowd.lasting as usize,
         services.len() * crowd.fleeting as usize,

@@ -53,7 +53,7 @@ pub(super) fn enter() -> Result<ExitCode> {
         }
         Ok(_) => {}
     }
-    println!(
+    say!(
         "Not root: the demo runs in a user namespace, where BPF may not be loaded, so with the \
          driver af_packet instead of AF_XDP."
     );

@@ -47,13 +47,13 @@ impl Stage {
     pub(super) fn set(rootless: bool) -> Result<Self> {
         let leftovers = remove_leftovers(PREFIX)?;
         for name in &leftovers.namespaces {
-            println!("Removed {name}, which an earlier demo has left.");
+            say!("Removed {name}, which an earlier demo has left.");
         }
         for maker in leftovers.makers {
             Folder::remove_leftover(&folder_name(maker));
         }
         let three = Three::create(&Plan::new(PREFIX)).context("the demo's network")?;
-        println!(
+        say!(
             "Three network namespaces, joined by veth pairs:\n  {} === {} === {}\n",
             three.client.name(),
             three.tidegate.name(),
@@ -64,9 +64,9 @@ impl Stage {
         let backends = start_backends(&program, &three.backends, &folder)?;
         let driver = if rootless { "af_packet" } else { "auto" };
         let text = configuration(driver, &folder.socket());
-        println!("\nTidegate runs with this configuration:\n");
+        say!("\nTidegate runs with this configuration:\n");
         for line in text.lines() {
-            println!("    {line}");
+            say!("    {line}");
         }
         let tidegate = Service::start(&program, &three.tidegate, &folder, &text)?;
         show(tidegate.status());
@@ -119,11 +119,11 @@ impl Stage {
         } else {
             String::new()
         };
-        println!("Everything stays up. Try by hand:");
+        say!("Everything stays up. Try by hand:");
         for service in services() {
-            println!("  {prefix}ip netns exec {client} curl -g http://{service}/");
+            say!("  {prefix}ip netns exec {client} curl -g http://{service}/");
         }
-        println!("  tidegate ss --socket {}", self.folder.socket().display());
+        say!("  tidegate ss --socket {}", self.folder.socket().display());
         if self.rootless {
             let mut pids = vec![tidegate.pid().to_string()];
             pids.extend(
@@ -131,12 +131,12 @@ impl Stage {
                     .iter()
                     .map(|backend| backend.pid().to_string()),
             );
-            println!(
+            say!(
                 "It goes away with its processes:\n  kill {}",
                 pids.join(" ")
             );
         } else {
-            println!("The next demo removes it.");
+            say!("The next demo removes it.");
         }
         tidegate.keep();
         self.backends.iter_mut().for_each(Process::keep);
@@ -161,9 +161,10 @@ fn start_backends(program: &str, namespace: &Namespace, folder: &Folder) -> Resu
         for address in addresses {
             wait_for_backend(&mut backend, namespace, address, folder)?;
         }
-        println!(
+        say!(
             "Backend {name}, on the kernel's TCP: {} and {}",
-            addresses[0], addresses[1]
+            addresses[0],
+            addresses[1]
         );
         backends.push(backend);
     }
@@ -216,16 +217,16 @@ fn configuration(driver: &str, socket: &Path) -> String {
 
 /// Which driver each port got, and why.
 fn show(status: &Status) {
-    println!();
+    say!();
     for port in &status.ports {
-        println!(
+        say!(
             "Port {}: {} ({})",
             port.interface,
             port.driver,
             port.queues.join("; ")
         );
         for note in &port.notes {
-            println!("    {note}");
+            say!("    {note}");
         }
     }
 }

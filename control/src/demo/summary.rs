@@ -115,9 +115,9 @@ impl fmt::Display for Summary {
             writeln!(f, "No answer from {}.", silent.join(", "))?;
         }
         if self.is_success() {
-            writeln!(f, "Every answer was right.")
+            write!(f, "Every answer was right.")
         } else {
-            writeln!(f, "FAILED.")
+            write!(f, "FAILED.")
         }
     }
 }
@@ -158,6 +158,6 @@ mod tests {
         assert!(text.contains("No answer from b over IPv6."), "{text}");
         assert!(text.contains("6 right answers (3 a second)"), "{text}");
         assert!(text.contains("max 2.5"), "{text}");
-        assert!(text.ends_with("FAILED.\n"), "{text}");
+        assert!(text.ends_with("FAILED."), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! One network namespace: made by name, entered by threads, removed on drop.
 
 use std::fs::File;
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 use std::process::{Command, id};
 use std::thread::{self, JoinHandle};
@@ -162,9 +163,11 @@ impl Drop for Namespace {
             }
         }
         if let Err(error) = ip(&["netns", "delete", &self.name]) {
-            eprintln!(
-                "tidegate: namespace {} was not removed: {error:#}",
-                self.name
+            let name = &self.name;
+            // Not by eprintln!, which panics where nobody listens; a drop must not.
+            let _ = writeln!(
+                stderr(),
+                "tidegate: namespace {name} was not removed: {error:#}"
             );
         }
     }

@@ -1,5 +1,6 @@
 //! A child process that ends with its owner.
 
+use std::io::{Write as _, stderr};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::thread::sleep;
@@ -140,7 +141,8 @@ impl Drop for Process {
             return;
         }
         if let Err(error) = self.kill() {
-            eprintln!("tidegate: {error:#}");
+            // Not by eprintln!, which panics where nobody listens; a drop must not.
+            let _ = writeln!(stderr(), "tidegate: {error:#}");
         }
     }
 }
