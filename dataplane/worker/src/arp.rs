@@ -57,10 +57,7 @@ pub(crate) fn on_arp<P: Port>(
         target_mac: arp.sender_mac,
         target_ip: arp.sender_ip,
     };
-    let header = Ethernet {
-        src: reply.sender_mac,
-        ..back(ethernet)
-    };
+    let header = back(ethernet, reply.sender_mac);
     send(port, stack, &header, &reply)?;
     stack.count(Counter::ArpReplies);
     Ok(Fate::Answered)

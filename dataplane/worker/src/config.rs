@@ -97,6 +97,15 @@ pub enum SetupError {
         /// Interfaces that were configured.
         interfaces: usize,
     },
+    /// A datagram of an interface's MTU does not fit into a frame of its port.
+    Mtu {
+        /// Name of the interface.
+        interface: String,
+        /// Its MTU, in bytes.
+        mtu: u32,
+        /// The largest that fits, in bytes.
+        mtu_max: usize,
+    },
     /// A size is zero or too large.
     Size {
         /// The field of [`WorkerConfig`].
@@ -122,6 +131,15 @@ impl fmt::Display for SetupError {
                 f,
                 "{interfaces} interfaces are configured for {ports} ports; give each port one"
             ),
+            Self::Mtu {
+                interface,
+                mtu,
+                mtu_max,
+            } => write!(
+                f,
+                "{interface}: frames hold datagrams of {mtu_max} bytes at most, not of {mtu}; \
+                 lower the MTU or use larger frames"
+            ),
             Self::Size { field, min, max } => {
                 write!(f, "{field} has to be from {min} to {max}")
             }
@@ -144,7 +162,7 @@ impl core::error::Error for SetupError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::EventFd(error) | Self::Poll(error) => Some(error),
-            Self::Interfaces { .. } | Self::Size { .. } | Self::Core(_) => None,
+            Self::Interfaces { .. } | Self::Mtu { .. } | Self::Size { .. } | Self::Core(_) => None,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{ndp, tell};
 
 /// An ICMP message has come.
 pub(crate) fn on_icmpv4<P: Port, A: App>(
-    port: &mut PortTx<P>,
+    (port, number): (&mut PortTx<P>, u16),
     (stack, app): (&mut Stack, &mut A),
     (ethernet, ip): (&Ethernet, &Ip),
     message: &Icmpv4<'_>,
@@ -29,7 +29,7 @@ pub(crate) fn on_icmpv4<P: Port, A: App>(
         Icmpv4::EchoRequest { id, seq, text } => {
             take_echo(stack)?;
             let reply = Icmpv4::EchoReply { id, seq, text };
-            let (ethernet, ip) = (back(ethernet), back_ip(ip));
+            let (ethernet, ip) = (back(ethernet, stack.mac(number)), back_ip(ip));
             let payload = (PROTOCOL_ICMPV4, reply.len());
             port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
                 reply.emit(bytes);
@@ -75,7 +75,7 @@ pub(crate) fn on_icmpv6<P: Port, A: App>(
             check_destination(stack, ip)?;
             take_echo(stack)?;
             let reply = Icmpv6::EchoReply { id, seq, text };
-            let (ethernet, ip) = (back(ethernet), back_ip(ip));
+            let (ethernet, ip) = (back(ethernet, stack.mac(number)), back_ip(ip));
             let payload = (PROTOCOL_ICMPV6, reply.len());
             port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
                 reply.emit(&ip, bytes);

@@ -48,10 +48,7 @@ pub(crate) fn on_solicitation<P: Port>(
             .learn(way, place, Lesson::AskedForUs, stack.now);
     }
     let mac = stack.mac(number);
-    let mut header = Ethernet {
-        src: mac,
-        ..back(ethernet)
-    };
+    let mut header = back(ethernet, mac);
     let mut dst = ip.src;
     if is_test {
         header.dst = MacAddr::for_ipv6_multicast(ALL_NODES);

@@ -3,9 +3,12 @@
 use tidegate_port::{Burst, Frame, Port};
 use tidegate_wire::{Discard, Ethernet, Instant, Ip};
 
+use crate::config::SetupError;
+use crate::route::Interface;
+
 /// A port with its outgoing burst.
 #[derive(Debug)]
-pub(crate) struct PortTx<P> {
+pub(crate) struct PortTx<P: Port> {
     pub(crate) port: P,
     tx: Burst,
     /// The port took less than it was given; it is not asked again before the next turn.
@@ -22,6 +25,24 @@ impl<P: Port> PortTx<P> {
             is_stuck: false,
             is_exhausted: false,
         }
+    }
+
+    /// Whether a frame of this port holds the longest datagram of its interface.
+    pub(crate) fn check_mtu(&mut self, interface: &Interface) -> Result<(), SetupError> {
+        // A port without a single frame has nothing to be asked; opening it checked the sizes.
+        let Some(frame) = self.port.take_frame() else {
+            return Ok(());
+        };
+        let mtu_max = frame.capacity().saturating_sub(Ethernet::TAGGED_LEN);
+        self.port.give_frame(frame);
+        if interface.mtu as usize <= mtu_max {
+            return Ok(());
+        }
+        Err(SetupError::Mtu {
+            interface: interface.name.clone(),
+            mtu: interface.mtu,
+            mtu_max,
+        })
     }
 
     /// A new turn: the port is asked again.
@@ -112,5 +133,14 @@ impl<P: Port> PortTx<P> {
             ip.emit(protocol, len, bytes);
             write(&mut bytes[header_len..]);
         })
+    }
+}
+
+/// Frames go home, so that their memory can be unmapped.
+impl<P: Port> Drop for PortTx<P> {
+    fn drop(&mut self) {
+        for frame in self.tx.drain(..) {
+            self.port.give_frame(frame);
+        }
     }
 }

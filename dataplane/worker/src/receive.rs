@@ -65,9 +65,11 @@ fn process<P: Port, A: App>(
         .iter()
         .map(|packet| look_up(stack, packet.as_ref().ok()))
         .collect();
-    for (packet, slot) in packets.into_iter().zip(slots) {
-        let fate = packet
-            .and_then(|packet| on_packet(port, number, (&mut *stack, &mut *app), (&packet, slot)));
+    for (packet, slot) in packets.iter().zip(slots) {
+        let fate = match packet {
+            Ok(packet) => on_packet(port, number, (&mut *stack, &mut *app), (packet, slot)),
+            Err(discard) => Err(*discard),
+        };
         match fate {
             Ok(Fate::Delivered) => stack.count(Counter::Delivered),
             Ok(Fate::Answered) => stack.count(Counter::Answered),
@@ -110,7 +112,9 @@ fn on_packet<P: Port, A: App>(
             on_segment(port, (stack, app), (ethernet, ip), (seg, slot))
         }
         Body::Arp(packet) => arp::on_arp(port, number, stack, (ethernet, packet)),
-        Body::Icmpv4(ip, message) => icmp::on_icmpv4(port, (stack, app), (ethernet, ip), message),
+        Body::Icmpv4(ip, message) => {
+            icmp::on_icmpv4((port, number), (stack, app), (ethernet, ip), message)
+        }
         Body::Icmpv6(ip, message) => {
             icmp::on_icmpv6((port, number), (stack, app), (ethernet, ip), message)
         }
@@ -224,7 +228,8 @@ fn send_reset<P: Port>(
     (ethernet, ip): (&Ethernet, &Ip),
     reply: &ResetReply,
 ) {
-    let (ethernet, ip) = (back(ethernet), back_ip(ip));
+    // Only a frame to our own address carries a segment.
+    let (ethernet, ip) = (back(ethernet, ethernet.dst), back_ip(ip));
     let payload = (PROTOCOL_TCP, ResetReply::LEN);
     let sent = port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
         reply.emit(bytes);
@@ -235,11 +240,11 @@ fn send_reset<P: Port>(
     }
 }
 
-/// The header of a frame that goes back where another came from, in the same VLAN.
-pub(crate) const fn back(ethernet: &Ethernet) -> Ethernet {
+/// The header of a frame from `own` that goes back where another came from, in the same VLAN.
+pub(crate) const fn back(ethernet: &Ethernet, own: MacAddr) -> Ethernet {
     Ethernet {
         dst: ethernet.src,
-        src: ethernet.dst,
+        src: own,
         vlan: ethernet.vlan,
         ether_type: ethernet.ether_type,
     }

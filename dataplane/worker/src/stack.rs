@@ -147,7 +147,10 @@ impl Stack {
     /// Bytes that [`send`](Self::send) would take now.
     #[must_use]
     pub fn send_space(&mut self, flow: FlowId) -> u32 {
-        self.with_live(flow, |flow, cx| flow.tcb.send_space(cx))
+        if !self.flows.of(flow).is_some_and(Flow::is_live) {
+            return 0;
+        }
+        self.step(flow, |flow, cx| flow.tcb.send_space(cx))
             .unwrap_or(0)
     }
 

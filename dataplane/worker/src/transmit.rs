@@ -10,7 +10,7 @@
 use core::net::IpAddr;
 
 use tidegate_port::{Frame, Port, TxChecksum};
-use tidegate_tcp::{Context, IcmpKind, TxChecksumMode};
+use tidegate_tcp::{IcmpKind, TxChecksumMode};
 use tidegate_wire::{
     Discard, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ethernet, Ip, PROTOCOL_TCP, Quoted, Tcp,
 };
@@ -115,13 +115,7 @@ fn send_flows<P: Port, A: App>(ports: &mut [PortTx<P>], stack: &mut Stack, app: 
             continue;
         }
         let id = stack.flows.id(slot);
-        let before = stack.retransmits(id);
         let share = send_flow(ports, stack, app, (id, &mut count));
-        // Where the flow has ended meanwhile there is nothing to compare.
-        let after = stack.retransmits(id).max(before);
-        stack
-            .counters
-            .add(Counter::Retransmits, u64::from(after - before));
         stack.settle(slot);
         match share {
             Share::Done => {}
@@ -198,17 +192,6 @@ impl Stack {
             .ok_or(Discard::NeighbourTableFull)
     }
 
-    /// Segments that a flow has sent again so far.
-    fn retransmits(&mut self, id: FlowId) -> u32 {
-        let cx = Context {
-            now: self.now,
-            settings: &self.settings[0],
-            memory: &mut self.memory,
-        };
-        let flow = self.flows.of(id);
-        flow.map_or(0, |flow| flow.tcb.snapshot(&cx).retransmits)
-    }
-
     /// Lets the flows go on that wait for a next hop. Those that wait for another one are parked
     /// again.
     fn unpark(&mut self) {
@@ -253,10 +236,11 @@ fn write_segment(
     let written = stack.step(id, |flow, cx| {
         let ip = header_of(flow, (cx.settings.hop_limit, cx.settings.traffic_class));
         let header_len = ethernet_len(link) + ip.header_len();
+        let before = flow.tcb.retransmits();
         let len = flow.tcb.poll_transmit(&mut bytes[header_len..], mode, cx)?;
-        Some((ip, len))
+        Some((ip, len, flow.tcb.retransmits().wrapping_sub(before)))
     });
-    let Some(Some((ip, len))) = written else {
+    let Some(Some((ip, len, again))) = written else {
         frame.reset();
         return Err(frame);
     };
@@ -283,6 +267,7 @@ fn write_segment(
     }
     stack.count(Counter::TxSegments);
     stack.counters.add(Counter::TxTextBytes, text_len as u64);
+    stack.counters.add(Counter::Retransmits, u64::from(again));
     Ok(frame)
 }
 

@@ -61,6 +61,10 @@ impl<P: Port, A: App> Worker<P, A> {
     /// A size does not work, or no descriptor is left.
     pub fn new(config: WorkerConfig, ports: Vec<P>, app: A) -> Result<Self, SetupError> {
         config.check(ports.len())?;
+        let mut ports: Vec<_> = ports.into_iter().map(PortTx::new).collect();
+        for (port, interface) in ports.iter_mut().zip(&config.interfaces) {
+            port.check_mtu(interface)?;
+        }
         let (mailbox, inbox) = mailbox(config.commands_max).map_err(SetupError::EventFd)?;
         let names = config
             .interfaces
@@ -68,7 +72,7 @@ impl<P: Port, A: App> Worker<P, A> {
             .map(|interface| interface.name.clone());
         let counters = Counters::new(names);
         Ok(Self {
-            ports: ports.into_iter().map(PortTx::new).collect(),
+            ports,
             waiter: Waiter::new(config.idle, Instant::ZERO),
             core: config.core,
             stack: Stack::new(config, counters),

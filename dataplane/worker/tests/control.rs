@@ -14,11 +14,11 @@ use std::thread;
 use crossbeam::channel::{Receiver, bounded};
 use sim::apps::{Client, Echo};
 use sim::{B4, Net, Plan, ip};
-use tidegate_port::Impairment;
+use tidegate_port::{Impairment, Port};
 use tidegate_tcp::{End, State};
 use tidegate_worker::{
-    App, Command, Counter, FlowId, Idle, Listen, ListenError, ListenerId, PostError, SetupError,
-    Stack, Worker, WorkerConfig,
+    App, Command, Counter, FlowId, Idle, Interface, Listen, ListenError, ListenerId, PostError,
+    SetupError, Stack, Worker, WorkerConfig,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -243,6 +243,23 @@ fn run<A: App>(mut worker: Worker<tidegate_port::LinkPort, A>) {
 fn workers_run_on_threads_and_sleep_in_between() {
     run_on_threads(Idle::Sleep);
     run_on_threads(Idle::default());
+}
+
+#[test]
+fn an_mtu_that_no_frame_holds_is_refused() {
+    let (port, _other) = tidegate_port::Link::pair(tidegate_port::LinkConfig::default()).unwrap();
+    let mut interface = Interface::new(port.facts(), vec![B4.parse().unwrap()], Vec::new());
+    interface.mtu = 9_000;
+    let config = WorkerConfig {
+        interfaces: vec![interface],
+        ..WorkerConfig::default()
+    };
+    let refused = Worker::new(config, vec![port], Echo::ready());
+    let error = refused.map(|_| ()).unwrap_err();
+    assert!(
+        matches!(error, SetupError::Mtu { mtu: 9_000, .. }),
+        "{error}"
+    );
 }
 
 #[test]
