@@ -120,7 +120,7 @@ pub enum Verb {
 /// Of `tidegate ss`.
 #[derive(Debug, Args)]
 pub struct SsArguments {
-    /// The admin socket ([admin] socket of the configuration)
+    /// The admin socket: `socket` in the table `admin` of the configuration
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
     /// Show the timer of each connection: its name, when it fires, retransmissions so far
@@ -137,7 +137,7 @@ pub struct SsArguments {
 /// Of `tidegate stats`.
 #[derive(Debug, Args)]
 pub struct StatsArguments {
-    /// The admin socket ([admin] socket of the configuration)
+    /// The admin socket: `socket` in the table `admin` of the configuration
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
     /// Show counters that are zero as well

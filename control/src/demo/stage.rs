@@ -1,6 +1,6 @@
 //! The demo's stage: the network, the backends, Tidegate, and a folder for its files.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::id;
 use std::thread::sleep;
@@ -32,6 +32,7 @@ pub(super) struct Stage {
     backends: Vec<Process>,
     folder: Folder,
     three: Three,
+    program: String,
     rootless: bool,
 }
 
@@ -75,6 +76,7 @@ impl Stage {
             backends,
             folder,
             three,
+            program,
             rootless,
         })
     }
@@ -121,9 +123,15 @@ impl Stage {
         };
         say!("Everything stays up. Try by hand:");
         for service in services() {
-            say!("  {prefix}ip netns exec {client} curl -g http://{service}/");
+            let url = match service.ip() {
+                IpAddr::V4(address) => format!("http://{address}/"),
+                // Neither the shell nor curl may take the brackets for a pattern.
+                IpAddr::V6(address) => format!("-g 'http://[{address}]/'"),
+            };
+            say!("  {prefix}ip netns exec {client} curl {url}");
         }
-        say!("  tidegate ss --socket {}", self.folder.socket().display());
+        let socket = self.folder.socket();
+        say!("  {} ss --socket {}", self.program, socket.display());
         if self.rootless {
             let mut pids = vec![tidegate.pid().to_string()];
             pids.extend(

@@ -2,8 +2,8 @@
 //!
 //! The demo and the kernel tests build their small networks from this module. Everything made here
 //! is removed when its owner is dropped, also by a panic. A process that was killed cannot do that,
-//! so each namespace carries the pid of its maker in its name, and [`leftover`] removes those whose
-//! maker is gone.
+//! so each namespace carries the pid of its maker in its name, and [`remove_leftovers`] removes
+//! those whose maker is gone.
 //!
 //! It does not touch the namespace the process was started in: no interface, no address and no
 //! route of the machine itself is made or changed.
