@@ -112,18 +112,18 @@ fn segments_are_those_that_tcpdump_sees() {
     let file = bed.folder().path().join("seen.pcap");
     let file = file.to_str().unwrap();
     let mut command = bed.client().command("tcpdump");
+    // Headers are enough, and a ring of short slots has room for more frames.
     command.args([
         "-i",
         "eth0",
         "-n",
-        "-U",
+        "-s",
+        "200",
+        "-B",
+        "16384",
         "--immediate-mode",
-        "-Z",
-        "root",
-        "-w",
-        file,
-        "tcp",
     ]);
+    command.args(["-U", "-Z", "root", "-w", file, "tcp"]);
     bed.folder()
         .collect_output("tcpdump", &mut command)
         .unwrap();

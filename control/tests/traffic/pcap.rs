@@ -47,12 +47,20 @@ fn tcpdump_reads_what_a_port_has_written() {
     );
     for address in front(7) {
         let ip = address.ip();
-        let sends = |flags: &str| {
-            let from = format!(" {ip}.7 > ");
-            let flags = format!("Flags [{flags}]");
-            text.lines()
-                .any(|line| line.contains(&from) && line.contains(&flags))
+        let has = |ends: &str, flag: char| {
+            text.lines().any(|line| {
+                let flags = line
+                    .split_once("Flags [")
+                    .and_then(|(_, rest)| rest.split_once(']'));
+                line.contains(ends) && flags.is_some_and(|(flags, _)| flags.contains(flag))
+            })
         };
-        assert!(sends("S.") && sends("F."), "{ip}:\n{text}");
+        for flag in ['S', 'F'] {
+            assert!(has(&format!(" {ip}.7 > "), flag), "{flag} of {ip}:\n{text}");
+            assert!(
+                has(&format!(" > {ip}.7: "), flag),
+                "{flag} to {ip}:\n{text}"
+            );
+        }
     }
 }
