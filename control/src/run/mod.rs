@@ -114,6 +114,13 @@ fn announce(config: &Config, ready: &Ready) {
             "owns {}", addresses.join(", ")
         );
     }
+    let workers = &config.workers;
+    info!(
+        flows_max = workers.flows_max,
+        text_memory = workers.text_memory,
+        cores = ?workers.cores,
+        "one worker, all its memory taken"
+    );
     for listener in &config.listeners {
         let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
         let service = listener.service.name();
