@@ -12,7 +12,7 @@ mod sim;
 use core::time::Duration;
 
 use hashbrown::HashMap;
-use sim::{B4, B6, Net, Plan, ip};
+use sim::{B4, B6, Net, Plan, ip, seeds};
 use tidegate_port::{Impairment, LinkPort};
 use tidegate_tcp::End;
 use tidegate_worker::{App, FlowId, Listen, ListenerId, Open, Stack, Worker};
@@ -239,7 +239,7 @@ fn run(seed: u64) {
 
 #[test]
 fn every_flow_is_told_of_in_order_and_ended_once() {
-    for seed in 0..60 {
+    for seed in seeds(0, 60) {
         run(seed);
     }
 }

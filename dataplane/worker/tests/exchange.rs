@@ -11,13 +11,14 @@ mod sim;
 use core::time::Duration;
 
 use sim::apps::{Client, Echo};
-use sim::{B4, B6, Net, Plan, ip};
+use sim::{B4, B6, Net, Plan, ip, seeds};
 use tidegate_port::Impairment;
 use tidegate_tcp::End;
 use tidegate_wire::{Discard, RxChecksum};
 use tidegate_worker::{Counter, Counters, Listen};
 
-/// Opens `flows` flows to the echo server at `to` and runs until all is over.
+/// Opens `flows` flows to the echo server at `to` and runs until all is over. Where every request
+/// for the other end's hardware address is lost, an open may fail, and only then.
 fn exchange(mut plan: Plan, to: &str, flows: u32, bytes: u64, bite: usize) -> Net<Client, Echo> {
     // Long enough for the last FIN to come again, however often it is lost.
     plan.settings.time_wait = Duration::from_secs(60);
@@ -40,7 +41,7 @@ fn exchange(mut plan: Plan, to: &str, flows: u32, bytes: u64, bite: usize) -> Ne
         net.run_until(Duration::from_secs(900), is_done),
         "it takes too long"
     );
-    net.a.app().assert_complete();
+    net.a.app_mut().assert_complete_or_unreachable();
     net.run_until_empty(Duration::from_secs(300));
     net.b.app().assert_ends(End::Closed);
     net
@@ -89,7 +90,7 @@ fn a_link_without_any_delay_works_too() {
 
 #[test]
 fn a_rough_link_delivers_every_byte_once_and_in_order() {
-    for seed in 0..40 {
+    for seed in seeds(0, 40) {
         let to = if seed % 2 == 0 { B4 } else { B6 };
         exchange(Plan::new(seed).impaired(rough(0.05)), to, 3, 60_000, 0);
     }
@@ -97,14 +98,14 @@ fn a_rough_link_delivers_every_byte_once_and_in_order() {
 
 #[test]
 fn a_very_rough_link_does_so_as_well() {
-    for seed in 100..108 {
+    for seed in seeds(100, 8) {
         exchange(Plan::new(seed).impaired(rough(0.2)), B4, 2, 8_000, 0);
     }
 }
 
 #[test]
 fn a_reader_that_takes_little_at_a_time_gets_everything() {
-    for seed in 200..208 {
+    for seed in seeds(200, 8) {
         exchange(Plan::new(seed).impaired(rough(0.03)), B6, 2, 20_000, 700);
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod apps;
 pub(crate) mod probe;
 
 use core::net::IpAddr;
+use core::ops::Range;
 use core::time::Duration;
 
 use tidegate_port::{Impairment, Link, LinkConfig, LinkPort, Port};
@@ -26,6 +27,16 @@ pub(crate) const B6: &str = "2001:db8::2/64";
 
 pub(crate) fn ip(cidr: &str) -> IpAddr {
     cidr.parse::<Cidr>().unwrap().addr
+}
+
+/// The seeds of a test: `first` and those after it. `TIDEGATE_SEEDS` makes them more, and
+/// `TIDEGATE_SEED` takes that one alone, to see it fail again.
+pub(crate) fn seeds(first: u64, count: u64) -> Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = number("TIDEGATE_SEED") {
+        return seed..seed + 1;
+    }
+    first..first + number("TIDEGATE_SEEDS").unwrap_or(count)
 }
 
 /// What a test can choose.
