@@ -102,6 +102,14 @@ impl Driver {
 
     /// Tries one driver after the other, and notes why.
     fn open_any(config: &OpenConfig, ports: u32) -> Result<Vec<Self>, Error> {
+        // A name that nothing has is more often a slip than the wish for a new TAP device.
+        if let Err(error) = host::interface(&config.interface)
+            && error.errno() == Some(libc::ENODEV)
+        {
+            let what = "there is no interface of this name; `ip link` shows those there are, and \
+                the driver tap, when it is asked for by name, makes a TAP device";
+            return Err(Error::config(&config.interface, what));
+        }
         let mut attempts = Vec::new();
         for kind in order(config) {
             match Self::open_kind(kind, config, ports) {

@@ -106,3 +106,18 @@ fn where_nothing_is_allowed_every_driver_says_why() {
         assert!(text.contains("tap: tg0: ioctl(TUNSETIFF): "), "{text}");
     });
 }
+
+#[test]
+fn a_mistyped_interface_is_an_error_and_not_a_new_device() {
+    in_space(|space| {
+        space.add_veth(1);
+        let config = OpenConfig {
+            interface: "tg00".to_owned(),
+            ..config()
+        };
+        let error = Driver::open(&config).expect_err("there is none of that name");
+        let text = error.to_string();
+        assert!(text.contains("no interface of this name"), "{text}");
+        assert!(host::interface("tg00").is_err(), "and none was made");
+    });
+}
