@@ -1,4 +1,7 @@
 //! What every step of a TCB is given from outside: time, settings and memory.
+//!
+//! RFC 9293 3.10 describes each event by what it changes in the TCB; what it takes for granted
+//! beside that, a clock, the user's wishes and buffers, is here.
 
 use tidegate_wire::Instant;
 
