@@ -5,7 +5,7 @@
 //! wants it (`ok`), that it is otherwise and Tidegate runs all the same (`differs`), or that
 //! Tidegate cannot run like this (`missing`), with the command that mends it.
 //!
-//! The facts are gathered once into a [`Machine`], so that a stage is a function of the
+//! The facts are gathered once into a `Machine`, so that a stage is a function of the
 //! configuration and the facts, and every answer can be tested on machines that are not there.
 //! Nothing is changed here: no interface, no limit, no file.
 
