@@ -85,7 +85,6 @@ discards! {
     EthernetLengthField Info "ethernet_length_field" "An 802.3 frame with a length, as spanning tree sends it.";
     EthernetTypeUnknown Info "ethernet_type_unknown" "The frame carries neither ARP nor IPv4 nor IPv6.";
     VlanNested Warning "vlan_nested" "The frame has more than one VLAN tag.";
-    VlanNotOurs Info "vlan_not_ours" "The frame is tagged with a VLAN that the interface is not in.";
     NotForUs Info "not_for_us" "The frame is for the MAC address of another station.";
     FrameTooLong Warning "frame_too_long" "The frame is longer than a frame of the port holds.";
 
@@ -161,9 +160,7 @@ discards! {
     TcpRstChallenged Warning "tcp_rst_challenged" "A RST inside the window but not at its edge; answered with a challenge ACK.";
     TcpSynChallenged Warning "tcp_syn_challenged" "A SYN on a flow that is past its handshake; answered with a challenge ACK.";
     TcpTextAfterClose Info "tcp_text_after_close" "Text for an application that has closed; answered with a RST.";
-    TcpTimeWait Info "tcp_time_wait" "A segment for a flow in TIME_WAIT.";
     TcpRstInTimeWait Info "tcp_rst_in_time_wait" "A RST for a flow in TIME_WAIT, which stays there (RFC 1337).";
-    TcpSynCookieInvalid Warning "tcp_syn_cookie_invalid" "An ACK whose SYN cookie is wrong or too old; answered with a RST.";
 
     SynQueueFull Error "syn_queue_full" "A SYN for a listener whose queue of half-open flows is full.";
     AcceptQueueFull Error "accept_queue_full" "A handshake done while the listener's accept queue is full.";
@@ -172,9 +169,7 @@ discards! {
     RangeMemoryFull Error "range_memory_full" "Text out of order dropped because all range sets are in use.";
     TxFramesExhausted Error "tx_frames_exhausted" "Nothing sent because no frame was free.";
     TxRingFull Error "tx_ring_full" "A frame dropped because the tx ring had no room.";
-    SteeringRingFull Error "steering_ring_full" "A frame dropped because the ring to its flow's worker had no room.";
     NeighbourUnresolved Warning "neighbour_unresolved" "A datagram dropped because its next hop did not answer.";
-    NeighbourQueueFull Warning "neighbour_queue_full" "A datagram dropped because too many wait for the same next hop.";
     NeighbourTableFull Error "neighbour_table_full" "A neighbour was not learnt because the table is full.";
     NoRoute Error "no_route" "No interface and no gateway leads to the destination.";
 }
