@@ -10,12 +10,15 @@
 //! service and kind of trouble. Each play ends with [`net::Net::finish`]: no flow, no block, no
 //! frame and no pair may be left.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod chargen;
 mod discard;
 mod echo;
 mod http;
 mod net;
 mod peers;
+mod proxy_chaos;
 mod proxy_ends;
 mod proxy_pool;
 mod proxy_pressure;

@@ -154,6 +154,12 @@ impl Plan {
         self
     }
 
+    /// Text blocks of the services.
+    pub(crate) const fn text_blocks(mut self, blocks: u32) -> Self {
+        self.text_blocks = blocks;
+        self
+    }
+
     /// Raises the curtain.
     pub(crate) fn build(self) -> Net {
         let (to_services, from_clients) = self.link(1, self.front);

@@ -57,8 +57,6 @@ pub(crate) enum Ear {
     Checks,
     /// It is kept for the test to look at.
     Keeps,
-    /// It is only counted.
-    Counts,
 }
 
 /// When a flow closes its side.
@@ -226,7 +224,6 @@ impl Story {
     fn hear(&mut self, text: &[u8]) {
         match self.script.ear {
             Ear::Keeps => self.text.extend_from_slice(text),
-            Ear::Counts => {}
             Ear::Checks => {
                 let missing = 4 - self.number_heard.len();
                 let first = text.len().min(missing);

@@ -251,8 +251,8 @@ fn a_worker_without_room_for_a_second_flow_resets_the_client() {
         .filter(|&&client| net.client(client).end.is_none())
         .count();
     let counts = net.proxy_counts();
-    assert_eq!(counts.pairs as usize, served);
-    assert_eq!(net.services.stack().flows() as usize, 2 * served);
+    assert_eq!(counts.pairs, served as u64);
+    assert_eq!(u64::from(net.services.stack().flows()), 2 * served as u64);
     assert!(
         served <= room / 2 && served > room / 4,
         "{served} of {room}"
