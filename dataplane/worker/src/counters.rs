@@ -87,6 +87,7 @@ counters! {
     TxSegments "tx_segments" "Segments sent by flows.";
     TxTextBytes "tx_text_bytes" "Bytes of text in segments sent, what was sent again included.";
     Retransmits "retransmits" "Segments sent again.";
+    TxWaits "tx_waits" "Times a flow had to wait with what it wants to send for a frame or for room in a ring.";
     ResetsSent "resets_sent" "RSTs sent for segments that belong to no flow.";
     ArpRequests "arp_requests" "ARP requests sent, announcements included.";
     ArpReplies "arp_replies" "ARP replies sent.";

@@ -144,3 +144,29 @@ impl<P: Port> Drop for PortTx<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_port::{Link, LinkConfig};
+    use tidegate_wire::{ETHER_TYPE_ARP, MacAddr};
+
+    use super::*;
+
+    #[test]
+    fn a_frame_that_is_too_long_is_refused_and_goes_home() {
+        let (port, _other) = Link::pair(LinkConfig::default()).unwrap();
+        let mut port = PortTx::new(port);
+        let header = Ethernet {
+            dst: MacAddr::BROADCAST,
+            src: MacAddr::ZERO,
+            vlan: None,
+            ether_type: ETHER_TYPE_ARP,
+        };
+        let sent = port.send(&header, 2_000, Instant::ZERO, |_| {
+            panic!("nothing is written")
+        });
+        assert_eq!(sent, Err(Discard::FrameTooLong));
+        assert_eq!(port.port.frame_counts().held, 0);
+        assert!(!port.is_waiting());
+    }
+}

@@ -39,7 +39,7 @@ pub(crate) fn receive<P: Port, A: App>(
     for (port, number) in ports.iter_mut().zip(0u16..) {
         port.port.rx_burst(rx, stack.now);
         count += rx.len();
-        process(port, number, (&mut *stack, &mut *app), rx);
+        take_burst(port, number, (&mut *stack, &mut *app), rx);
         for frame in rx.drain(..) {
             port.port.give_frame(frame);
         }
@@ -49,7 +49,7 @@ pub(crate) fn receive<P: Port, A: App>(
 }
 
 /// The three passes over a burst.
-fn process<P: Port, A: App>(
+fn take_burst<P: Port, A: App>(
     port: &mut PortTx<P>,
     number: u16,
     (stack, app): (&mut Stack, &mut A),

@@ -155,6 +155,7 @@ fn send_flow<P: Port, A: App>(
     let port = &mut ports[usize::from(link.port)];
     for _ in 0..SEGMENTS_MAX {
         let Ok(frame) = port.take(stack.now) else {
+            stack.count(Counter::TxWaits);
             return Share::Stuck;
         };
         let frame = match write_segment(stack, id, frame, (&link, port.offload())) {

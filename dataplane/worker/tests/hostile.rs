@@ -146,6 +146,21 @@ fn a_flood_of_syns_is_bounded_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_syn_that_finds_the_flow_table_full_is_counted() {
+    let config = WorkerConfig {
+        flows_max: 4,
+        ..WorkerConfig::default()
+    };
+    let mut probe = Probe::new(Echo::ready(), config);
+    probe.worker.stack_mut().listen(Listen::on(7)).unwrap();
+    for port in 1..=6 {
+        ask(&mut probe, &tcp((port, 7), (1, 0), TcpFlags::SYN), b"");
+    }
+    assert_eq!(probe.worker.stack().flows(), 4);
+    assert_eq!(probe.discarded(Discard::FlowTableFull), 2);
+}
+
+#[test]
 fn a_flood_from_the_link_itself_does_not_grow_the_neighbour_table() {
     let mut probe = probe();
     for n in 3..200u32 {

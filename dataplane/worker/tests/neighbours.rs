@@ -253,6 +253,28 @@ fn echo_is_answered_for_our_addresses_and_not_too_often() {
 }
 
 #[test]
+fn icmp_that_nobody_asked_for_is_discarded() {
+    let mut probe = probe();
+    let reply = Icmpv4::EchoReply {
+        id: 7,
+        seq: 9,
+        text: b"",
+    };
+    // RFC 9293 3.9.2.2, MUST-55: source quench is type 4.
+    let quench = Icmpv4::Other {
+        kind: 4,
+        code: 0,
+        body: &[0; 32],
+    };
+    for message in [reply, quench] {
+        let frame = probe.icmpv4(("192.0.2.2", "192.0.2.1"), &message);
+        assert!(probe.ask(&frame).is_empty());
+    }
+    assert_eq!(probe.discarded(Discard::IcmpEchoReplyUnasked), 1);
+    assert_eq!(probe.discarded(Discard::IcmpTypeUnknown), 1);
+}
+
+#[test]
 fn frames_for_other_stations_are_discarded() {
     let mut probe = probe();
     let mut frame = echo(&probe, b"", "192.0.2.1");

@@ -126,7 +126,7 @@ fn report(line: &str) {
 }
 
 /// All figures of a worker that are not zero.
-fn figures<A: App>(worker: &Worker<LinkPort, A>) -> String {
+fn figures<P: Port, A: App>(worker: &Worker<P, A>) -> String {
     worker.publish();
     let snapshot = worker.counters().snapshot();
     let figures: Vec<String> = snapshot
@@ -196,7 +196,7 @@ impl<A: App, B: App> Net<A, B> {
 }
 
 /// What holds between two turns.
-pub(crate) fn check<A: App>(worker: &Worker<LinkPort, A>) {
+pub(crate) fn check<P: Port, A: App>(worker: &Worker<P, A>) {
     let counters = worker.counters();
     let ends = counters.of(Counter::Delivered)
         + counters.of(Counter::Answered)
@@ -214,7 +214,7 @@ pub(crate) fn check<A: App>(worker: &Worker<LinkPort, A>) {
 }
 
 /// What holds when there is no flow.
-pub(crate) fn check_no_leak<A: App>(worker: &Worker<LinkPort, A>) {
+pub(crate) fn check_no_leak<P: Port, A: App>(worker: &Worker<P, A>) {
     let memory = worker.stack().memory();
     assert_eq!(
         memory.blocks_free, memory.blocks_total,
