@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::thread;
 
+use tidegate::admin::Flow;
 use tidegate::testbed::Bed;
 use tidegate::topology::{Service, Side};
 use tidegate_port::host::{Offload, set_offload};
 
 use crate::digest::{Text, receive};
 use crate::kernel::{connect, exchange, join, listen, send};
-use crate::setting::{back, front, listener, live_flows, proxies, stats, ways};
-use crate::{TIDEGATE, wait_until};
+use crate::setting::{back, flows, front, listener, live_flows, proxies, stats, ways};
+use crate::{TIDEGATE, seed, wait_until};
 
 const LENGTH: u64 = 5_000_000;
 
@@ -42,8 +43,8 @@ fn assert_damaged(bed: &Bed) {
     assert!(stats.counters["retransmits"] > 0, "{stats:#?}");
 }
 
-fn assert_echoed(bed: &Bed, seed: u64, to: SocketAddr) {
-    let (sent, received) = exchange(&connect(bed, to), Text::new(seed, LENGTH));
+fn assert_echoed(bed: &Bed, to: SocketAddr) {
+    let (sent, received) = exchange(&connect(bed, to), Text::new(11, LENGTH));
     assert_eq!(received, sent, "{to}");
 }
 
@@ -52,11 +53,11 @@ fn every_byte_comes_back_once_and_in_order() {
     let Some(bed) = Bed::new(TIDEGATE) else {
         return;
     };
-    let _tidegate = run_damaged(&bed, 11, &listener("echo", 7, "echo"));
+    let _tidegate = run_damaged(&bed, seed(3), &listener("echo", 7, "echo"));
     thread::scope(|scope| {
         for to in front(7) {
             let bed = &bed;
-            scope.spawn(move || assert_echoed(bed, 11, to));
+            scope.spawn(move || assert_echoed(bed, to));
         }
     });
     assert_damaged(&bed);
@@ -69,7 +70,7 @@ fn every_byte_goes_through_a_proxy_once_and_in_order() {
         return;
     };
     let servers = back(0, 8000).map(|at| listen(&bed, at));
-    let _tidegate = run_damaged(&bed, 12, &proxies(back(0, 8000)));
+    let _tidegate = run_damaged(&bed, seed(4), &proxies(back(0, 8000)));
     for (to, number) in &ways()[..2] {
         let (client, server) = join(&bed, *to, &servers[*number]);
         for (from, to) in [(&client, &server), (&server, &client)] {
@@ -81,5 +82,39 @@ fn every_byte_goes_through_a_proxy_once_and_in_order() {
         }
     }
     assert_damaged(&bed);
+    wait_until("the connections are gone", || live_flows(&bed) == 0);
+}
+
+/// Whether Tidegate has text for somebody who has no room for it.
+fn has_closed_window(bed: &Bed) -> bool {
+    let probes = |flow: &Flow| {
+        flow.timer
+            .as_ref()
+            .is_some_and(|timer| timer.name == "persist")
+    };
+    flows(bed).iter().any(probes)
+}
+
+#[test]
+fn text_goes_on_after_a_closed_window() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let servers = back(0, 8000).map(|at| listen(&bed, at));
+    let _tidegate = run_damaged(&bed, seed(5), &proxies(back(0, 8000)));
+    for (to, number) in &ways()[..2] {
+        let (client, server) = join(&bed, *to, &servers[*number]);
+        // Each waits for the other to read; the news that it does may be lost like anything else.
+        for (from, to) in [
+            (client.try_clone(), server.try_clone()),
+            (Ok(server), Ok(client)),
+        ] {
+            let (from, to) = (from.unwrap(), to.unwrap());
+            let sending = thread::spawn(move || send(&from, Text::new(13, LENGTH)));
+            wait_until("the window is closed", || has_closed_window(&bed));
+            let received = receive(&to).expect("the other end sends FIN");
+            assert_eq!(received, sending.join().unwrap());
+        }
+    }
     wait_until("the connections are gone", || live_flows(&bed) == 0);
 }

@@ -35,6 +35,17 @@ const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
 /// How long anything may take before it counts as hanging.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
+/// Where the random numbers of a test begin: the same in every run, or `TIDEGATE_SEED` to look
+/// further. It is printed, and so shown with a failure.
+fn seed(usual: u64) -> u64 {
+    let given = std::env::var("TIDEGATE_SEED").ok();
+    let seed = given.map_or(usual, |text| {
+        text.parse().expect("TIDEGATE_SEED is a number")
+    });
+    println!("seed {seed}");
+    seed
+}
+
 /// Waits until something is the case, which some other thread or process brings about.
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use tidegate::admin::Flow;
 use tidegate::testbed::Bed;
 
 use crate::kernel::{connect, echo};
-use crate::setting::{ask, assert_books_balance, front, listener, live_flows, stats};
+use crate::setting::{ask, assert_books_balance, flows, front, listener, live_flows, stats};
 use crate::{TIDEGATE, wait_until};
 
 /// Of each service over each family.
@@ -26,11 +25,7 @@ fn summary(bed: &Bed, row: &str) -> u64 {
 
 /// Both ends of each established connection, as `tidegate ss --json` has them: ours first.
 fn established(bed: &Bed) -> BTreeSet<(SocketAddr, SocketAddr)> {
-    let text = ask(bed, &["ss", "--json"]);
-    // Listeners are lines of another kind.
-    let flows = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Flow>(line).ok());
+    let flows = flows(bed).into_iter();
     flows
         .filter(|flow| flow.state == "ESTABLISHED")
         .map(|flow| (flow.local, flow.remote))

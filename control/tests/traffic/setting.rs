@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output};
 
-use tidegate::admin::Counters;
+use tidegate::admin::{Counters, Flow};
 use tidegate::testbed::Bed;
 use tidegate::topology::Side;
 
@@ -71,6 +71,16 @@ pub(crate) fn ask(bed: &Bed, arguments: &[&str]) -> String {
 /// What `tidegate stats --json` prints.
 pub(crate) fn stats(bed: &Bed) -> Counters {
     serde_json::from_str(&ask(bed, &["stats", "--json"])).expect("the answer of the protocol")
+}
+
+/// The connections that `tidegate ss --json` lists.
+pub(crate) fn flows(bed: &Bed) -> Vec<Flow> {
+    let text = ask(bed, &["ss", "--json"]);
+    // Listeners are lines of another kind.
+    let lines = text.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// Connections there are now; those in TIME_WAIT, which only wait for their time, left out.
