@@ -16,6 +16,18 @@ use tidegate_tcp::End;
 
 use crate::{FlowId, ListenerId, Stack};
 
+/// What an application may want to know of a flow that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The urgent pointer came or moved on (RFC 9293 3.8.5, MUST-32); [`Stack::urgent`] tells how
+    /// far it is.
+    Urgent,
+    /// A segment went out several times without an answer (RFC 9293 3.8.3, SHLD-9).
+    Trouble,
+    /// ICMP reported an error that may pass (RFC 9293 3.9.1.8, MUST-47).
+    SoftError,
+}
+
 /// An application, with all its state on one worker.
 ///
 /// Every callback gets the [`Stack`] to act with. A callback may act on any flow, not only on its
@@ -55,6 +67,12 @@ pub trait App {
     /// The flow is over. It comes exactly once for every flow that was accepted or opened, after
     /// an `abort` of ours too, and never inside another callback. The id is good until it returns.
     fn on_end(&mut self, stack: &mut Stack, flow: FlowId, end: End);
+
+    /// Something happened to a flow that changes nothing about it. Whoever does not want to know
+    /// leaves this out.
+    fn on_notice(&mut self, stack: &mut Stack, flow: FlowId, notice: Notice) {
+        let _ = (stack, flow, notice);
+    }
 
     /// The time that was set by [`Stack::set_timer`] has come.
     fn on_timer(&mut self, stack: &mut Stack, flow: FlowId) {

@@ -66,11 +66,18 @@ impl Due {
     pub(crate) const TEXT: Self = Self(1 << 2);
     pub(crate) const WRITABLE: Self = Self(1 << 3);
     pub(crate) const PEER_CLOSED: Self = Self(1 << 4);
+    pub(crate) const URGENT: Self = Self(1 << 5);
+    pub(crate) const TROUBLE: Self = Self(1 << 6);
+    pub(crate) const SOFT_ERROR: Self = Self(1 << 7);
+
+    /// Those that depend on nothing else.
+    pub(crate) const AT_ONCE: Self = Self(!(Self::TEXT.0 | Self::PEER_CLOSED.0));
 
     pub(crate) const fn insert(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
+    /// Whether any of `other` is due.
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

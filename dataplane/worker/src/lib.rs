@@ -129,7 +129,7 @@ mod transmit;
 mod turn;
 mod wheel;
 
-pub use app::App;
+pub use app::{App, Notice};
 pub use config::{Idle, SetupError, WorkerConfig};
 pub use counters::{Counter, Counters, Gauges, Snapshot};
 pub use flow::{FlowId, SettingsId};

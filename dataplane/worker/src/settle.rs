@@ -32,9 +32,7 @@ impl Flow {
     /// Whether a callback of a live flow, other than its end, could be made now.
     fn has_callback_due(&self) -> bool {
         let is_text_waiting = self.tcb.readable() > 0;
-        self.due.has(Due::CONNECTED)
-            || self.due.has(Due::ACCEPTED)
-            || self.due.has(Due::WRITABLE)
+        self.due.has(Due::AT_ONCE)
             || (self.due.has(Due::TEXT) && is_text_waiting && !self.is_paused)
             || (self.due.has(Due::PEER_CLOSED) && !is_text_waiting)
     }

@@ -4,6 +4,8 @@
 //! `settle` keeps the queues, timers and counts of a flow in step with its TCB, `passive` and
 //! `active` open flows.
 
+use core::time::Duration;
+
 use tidegate_tcp::{
     FourTuple, Memory, MemoryConfig, MemoryCounts, Secrets, SendError, Settings, ShutdownError,
     State,
@@ -203,6 +205,28 @@ impl Stack {
     /// past is in the next turn.
     pub fn set_timer(&mut self, flow: FlowId, at: Option<Instant>) {
         self.with_live(flow, |flow, _| flow.set_timer(at));
+    }
+
+    /// Bytes of urgent text that are still to come (RFC 9293 3.8.5, MUST-33).
+    #[must_use]
+    pub fn urgent(&self, flow: FlowId) -> u32 {
+        self.seen(flow).map_or(0, |flow| flow.tcb.urgent())
+    }
+
+    /// Sends small segments at once, or lets them wait for company (RFC 9293 3.7.4, MUST-17).
+    pub fn set_nodelay(&mut self, flow: FlowId, nodelay: bool) {
+        self.with_live(flow, |flow, _| flow.tcb.set_nodelay(nodelay));
+    }
+
+    /// Probes a silent peer, at the times of the flow's settings, or does not (RFC 9293 3.8.4,
+    /// MUST-24).
+    pub fn set_keepalive(&mut self, flow: FlowId, keepalive: bool) {
+        self.with_live(flow, |flow, cx| flow.tcb.set_keepalive(keepalive, cx));
+    }
+
+    /// Gives the flow up when text stays unacknowledged for so long (RFC 9293 3.8.3, MUST-21).
+    pub fn set_user_timeout(&mut self, flow: FlowId, timeout: Option<Duration>) {
+        self.with_live(flow, |flow, _| flow.tcb.set_user_timeout(timeout));
     }
 
     /// The application's number of a flow; 0 for one that has ended.

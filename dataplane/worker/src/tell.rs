@@ -9,7 +9,7 @@
 use tidegate_tcp::{Arrival, Events, State};
 use tidegate_wire::Discard;
 
-use crate::app::App;
+use crate::app::{App, Notice};
 use crate::counters::Counter;
 use crate::flow::{Due, Flow, FlowId, Phase};
 use crate::stack::Stack;
@@ -37,19 +37,32 @@ pub(crate) fn on_events<A: App>(app: &mut A, stack: &mut Stack, id: FlowId, even
     tell(app, stack, id.index());
 }
 
+/// Which callback follows from which event.
+const DUE_AFTER: [(Events, Due); 6] = [
+    (Events::READABLE, Due::TEXT),
+    (Events::WRITABLE, Due::WRITABLE),
+    (Events::PEER_CLOSED, Due::PEER_CLOSED),
+    (Events::URGENT, Due::URGENT),
+    (Events::TROUBLE, Due::TROUBLE),
+    (Events::SOFT_ERROR, Due::SOFT_ERROR),
+];
+
+/// The notices, in the order in which they are told.
+const NOTICES: [(Due, Notice); 3] = [
+    (Due::URGENT, Notice::Urgent),
+    (Due::TROUBLE, Notice::Trouble),
+    (Due::SOFT_ERROR, Notice::SoftError),
+];
+
 /// Remembers what is to be told.
 fn note<A: App>(app: &A, stack: &mut Stack, id: FlowId, events: Events) {
     let Some(flow) = stack.flows.of_mut(id) else {
         return;
     };
-    if events.contains(Events::READABLE) {
-        flow.due.insert(Due::TEXT);
-    }
-    if events.contains(Events::WRITABLE) {
-        flow.due.insert(Due::WRITABLE);
-    }
-    if events.contains(Events::PEER_CLOSED) {
-        flow.due.insert(Due::PEER_CLOSED);
+    for (event, due) in DUE_AFTER {
+        if events.contains(event) {
+            flow.due.insert(due);
+        }
     }
     if events.contains(Events::ESTABLISHED) {
         match flow.phase {
@@ -111,7 +124,7 @@ pub(crate) fn tell<A: App>(app: &mut A, stack: &mut Stack, slot: u32) {
     }
 }
 
-/// The flow is the application's from now on.
+/// The flow is the application's from now on; and what it may want to know before the text.
 fn tell_opening<A: App>(app: &mut A, stack: &mut Stack, id: FlowId) {
     if take(stack, id, Due::CONNECTED) {
         app.on_connected(stack, id);
@@ -120,6 +133,11 @@ fn tell_opening<A: App>(app: &mut A, stack: &mut Stack, id: FlowId) {
         let listener = stack.flows.of(id).and_then(|flow| flow.listener);
         if let Some(listener) = listener {
             app.on_accept(stack, id, listener);
+        }
+    }
+    for (due, notice) in NOTICES {
+        if take(stack, id, due) {
+            app.on_notice(stack, id, notice);
         }
     }
 }

@@ -17,7 +17,7 @@ use tidegate_tcp::{End, State};
 use tidegate_wire::{
     ArpOp, Body, Discard, ETHER_TYPE_IPV4, Ethernet, Icmpv4, Icmpv6, Tcp, TcpFlags, Timestamps,
 };
-use tidegate_worker::{App, Counter, Listen, Open, WorkerConfig};
+use tidegate_worker::{App, Counter, Listen, Notice, Open, WorkerConfig};
 
 const US: &str = "192.0.2.1";
 const PEER: &str = "192.0.2.2";
@@ -247,6 +247,7 @@ fn icmp_errors_reach_the_flow_that_they_quote() {
     let frame = probe.icmpv4(router, &soft);
     assert!(probe.ask(&frame).is_empty());
     assert_eq!(probe.worker.stack().state(flow), Some(State::SynSent));
+    assert_eq!(probe.worker.app().trips[&flow].notices, [Notice::SoftError]);
     let frame = probe.icmpv4(router, &hard);
     assert!(probe.ask(&frame).is_empty());
     assert_eq!(probe.worker.app().trips[&flow].ends, [End::Unreachable]);
@@ -254,6 +255,48 @@ fn icmp_errors_reach_the_flow_that_they_quote() {
     // Now there is no such flow.
     assert!(probe.ask(&frame).is_empty());
     assert_eq!(probe.discarded(Discard::IcmpNotForAFlow), 1);
+}
+
+#[test]
+fn an_open_without_answer_is_trouble_and_then_over() {
+    let mut probe = client();
+    let (app, stack) = probe.worker.app_and_stack();
+    let flow = app.open(stack, "192.0.2.2:80".parse().unwrap(), 10);
+    let mut syns = 0;
+    while probe.worker.app().trips[&flow].ends.is_empty() {
+        let frames = probe.receive();
+        // We are there, but nobody listens.
+        syns += segments(&frames).len();
+        introduce(&mut probe);
+        probe.now += Duration::from_millis(500);
+    }
+    assert_eq!(syns, 7, "once, and six times again");
+    let trip = &probe.worker.app().trips[&flow];
+    assert_eq!(trip.ends, [End::TimedOut]);
+    assert_eq!(trip.notices, [Notice::Trouble]);
+}
+
+#[test]
+fn urgent_text_is_announced() {
+    let mut probe = client();
+    let (app, stack) = probe.worker.app_and_stack();
+    let flow = app.open(stack, "192.0.2.2:80".parse().unwrap(), 5_000_000);
+    let syn = segments(&probe.receive())[0];
+    let port = syn.src_port;
+    ask(
+        &mut probe,
+        &tcp((80, port), (100, syn.seq + 1), SYN_ACK),
+        b"",
+    );
+    let mut urgent = tcp(
+        (80, port),
+        (101, syn.seq + 1),
+        TcpFlags::ACK | TcpFlags::URG,
+    );
+    urgent.urgent = 50;
+    ask(&mut probe, &urgent, b"");
+    assert_eq!(probe.worker.app().trips[&flow].notices, [Notice::Urgent]);
+    assert_eq!(probe.worker.stack().urgent(flow), 50);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use hashbrown::HashMap;
 use tidegate_tcp::End;
-use tidegate_worker::{App, FlowId, ListenerId, Open, Stack};
+use tidegate_worker::{App, FlowId, ListenerId, Notice, Open, Stack};
 
 /// The byte at a place of the text of flow number `number`.
 pub(crate) fn byte_at(number: u32, place: u64) -> u8 {
@@ -23,6 +23,7 @@ pub(crate) struct Trip {
     pub(crate) is_connected: bool,
     pub(crate) peer_closed: u32,
     pub(crate) ends: Vec<End>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 /// Opens flows, sends a pattern on each, closes its side, and checks that the same comes back.
@@ -147,6 +148,11 @@ impl App for Client {
             .expect("one of ours")
             .ends
             .push(end);
+    }
+
+    fn on_notice(&mut self, _: &mut Stack, flow: FlowId, notice: Notice) {
+        let trip = self.trips.get_mut(&flow).expect("one of ours");
+        trip.notices.push(notice);
     }
 
     fn on_timer(&mut self, stack: &mut Stack, flow: FlowId) {
