@@ -25,3 +25,4 @@ mod proxy_pressure;
 mod proxy_text;
 mod respond;
 mod respond_limits;
+mod services;

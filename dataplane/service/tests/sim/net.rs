@@ -428,7 +428,12 @@ impl Net {
 
     /// What service number 0 has done.
     pub(crate) fn report(&self) -> ServiceReport {
-        self.services.app().report().swap_remove(0)
+        self.report_of(0)
+    }
+
+    /// What the service of this number has done.
+    pub(crate) fn report_of(&self, number: usize) -> ServiceReport {
+        self.services.app().report().swap_remove(number)
     }
 
     /// What service number 0, a proxy, has done.
