@@ -96,6 +96,32 @@ fn mutation(random: &mut Random, real: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A real segment with one field of its TCP header changed a little or much, and right checksums:
+/// it gets as far as its flow, and is mostly within its window.
+fn forgery(random: &mut Random, real: &[u8]) -> Vec<u8> {
+    let mut frame = real.to_vec();
+    let tcp = if frame[12..14] == [0x08, 0x00] {
+        34
+    } else {
+        54
+    };
+    let low = usize::from(random.below(2) == 0);
+    match random.below(6) {
+        // Sequence number and acknowledgement: the last byte, or the last two.
+        0 => frame[tcp + 7 - low] = random.byte(),
+        1 => frame[tcp + 11 - low] = random.byte(),
+        2 => frame[tcp + 13] = random.byte(),
+        3 => frame[tcp + 14] = random.byte(),
+        4 => frame[tcp + 12] = random.byte(),
+        _ => {
+            let options = frame.len().min(tcp + 60) - (tcp + 18);
+            frame[tcp + 18 + random.below(options)] = random.byte();
+        }
+    }
+    mend(&mut frame);
+    frame
+}
+
 /// Makes the checksums of a TCP segment right, where it is clear where they are.
 fn mend(frame: &mut [u8]) {
     let (start, addresses) = match frame {
@@ -179,8 +205,9 @@ fn assert_survived(driver: &'static str, seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for number in 0..FRAMES {
         let choice = random.below(real.len());
-        let frame = match random.below(3) {
+        let frame = match random.below(4) {
             0 => noise(&mut random, &real[0][..6]),
+            1 => forgery(&mut random, &real[choice]),
             _ => mutation(&mut random, &real[choice]),
         };
         raw.send(&frame);
