@@ -239,7 +239,7 @@ impl Counters {
     }
 
     /// All of it by name, in a fixed order. The names are those of [`Counter`] and the gauges, and
-    /// `discard.<name>`, `loss.<name>`, `state.<NAME>`, `port.<port>.<name>`.
+    /// `discard.<name>`, `tx_discard.<name>`, `state.<NAME>`, `port.<port>.<name>`.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut rows = Vec::new();
@@ -255,7 +255,7 @@ impl Counters {
         for discard in Discard::ALL {
             let name = discard.name();
             rows.push((format!("discard.{name}"), self.discarded(discard)));
-            rows.push((format!("loss.{name}"), self.lost(discard)));
+            rows.push((format!("tx_discard.{name}"), self.lost(discard)));
         }
         for PortPage {
             name: port,
@@ -398,7 +398,7 @@ mod tests {
             ("opened", 1),
             ("rx_text_bytes", 1_000),
             ("discard.no_route", 1),
-            ("loss.tx_ring_full", 1),
+            ("tx_discard.tx_ring_full", 1),
             ("ended_refused", 1),
             ("state.ESTABLISHED", 1),
             ("port.eth0.rx_bytes", 60),
