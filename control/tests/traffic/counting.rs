@@ -1,6 +1,6 @@
 //! What `tidegate stats` counts is what others have seen: the client's kernel, and tcpdump.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::IpAddr;
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use tidegate::testbed::{Bed, skip};
 use tidegate::topology::{Namespace, Process};
 
 use crate::kernel::connect;
-use crate::setting::{assert_books_balance, front, listener, live_flows, stats};
+use crate::setting::{ask, assert_books_balance, front, listener, live_flows, proxy, stats};
 use crate::{PATIENCE, TIDEGATE, wait_until, wait_until_equal};
 
 /// TCP segments on the veth pair: towards Tidegate, and from it.
@@ -137,4 +137,26 @@ fn segments_are_those_that_tcpdump_sees() {
     tcpdump.signal(Signal::SIGINT).unwrap();
     assert!(tcpdump.wait(PATIENCE).unwrap().is_some());
     assert_eq!(counted_by_tidegate(&bed), counted_by_tcpdump(file));
+}
+
+#[test]
+fn what_could_not_be_sent_is_counted_by_name() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    // Nobody has this address, so nobody answers when its MAC address is asked for.
+    let absent = "198.51.100.99:80".parse().unwrap();
+    let _tidegate = bed.run(&proxy("web", 80, "retries = 0\n", &[("absent", absent)]));
+    let mut client = connect(&bed, front(80)[0]);
+    let error = client.read(&mut [0]).expect_err("neither text nor FIN");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let stats = stats(&bed);
+    assert!(stats.backends["web/web/absent"].failed > 0, "{stats:#?}");
+    assert!(
+        stats.tx_discards["neighbour_unresolved"].count > 0,
+        "{stats:#?}"
+    );
+    let table = ask(&bed, &["stats"]);
+    let (_, to_be_sent) = table.split_once("Discards of what was to be sent").unwrap();
+    assert!(to_be_sent.contains("neighbour_unresolved"), "{table}");
 }
