@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::net::{Net, Plan, Version, backend_at, pool, proxy, service_at};
+use crate::net::{Net, Plan, Version, backend_at, clean, pool, proxy, rough, service_at};
 use crate::peers::{Closes, Pace, Script};
 
 const PORT: u16 = 80;
@@ -138,12 +138,13 @@ fn one_slow_client_does_not_slow_the_others() {
 #[test]
 fn too_little_memory_makes_it_slow_and_loses_nothing() {
     // 40 flows could hold 100 kB in either direction; there is room for 400 kB in all.
-    for seed in 0..4 {
+    for seed in 0..8 {
         let mut net = Plan::new(seed)
             .service(PORT, proxy(pool(&[backend_at(Version::V4, 8_000)])))
             .backend(8_000, Script::answer(500_000))
             .queues(QUEUE)
             .text_blocks(100)
+            .impaired(if seed < 2 { clean() } else { rough() })
             .build();
         let at = service_at(Version::V4, PORT);
         let clients: Vec<usize> = (0..20)
