@@ -138,7 +138,7 @@ impl Tcb {
         self.throw_text_away(cx.memory);
         if self.has(Flags::ORPHAN) && !self.rcv.queue.is_empty() {
             // The user closed with the text in hand and has left some of it: SHLD-3.
-            self.reset_with(Event::Abort, End::Aborted, cx.memory);
+            self.abort(cx);
         }
         self.check_window_update(cx);
     }
@@ -237,9 +237,10 @@ impl Tcb {
     }
 
     /// ABORT (RFC 9293 3.10.5): the connection ends at once; the peer is told by a RST where it
-    /// could not know otherwise.
+    /// could not know otherwise. Text that outlived its connection is given up.
     pub fn abort(&mut self, cx: &mut Context<'_>) {
         if self.state == State::Closed {
+            self.rcv.queue.clear(cx.memory);
             return;
         }
         self.reset_with(Event::Abort, End::Aborted, cx.memory);

@@ -2,6 +2,7 @@
 //! the worker makes them between a segment and the end of the turn.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use tidegate_tcp::{
     BLOCK_LEN, Context, End, Events, FourTuple, Memory, MemoryConfig, Segment, SendError, SeqNum,
@@ -159,6 +160,54 @@ fn close_in_answer_to_text_in_the_frame() {
         bench.with(|tcb, cx| tcb.keep_text(left, cx));
         assert_eq!(bench.tcb.end(), end);
     }
+}
+
+#[test]
+fn close_without_linger_in_answer_to_text_sends_one_rst() {
+    for is_in_hand in [false, true] {
+        let mut bench = Bench::established(8);
+        bench.settings.linger = Some(Duration::ZERO);
+        if is_in_hand {
+            bench.arrives(TcpFlags::ACK, b"GET /");
+            let chunk = bench.with(Tcb::detach_text).expect("there is text");
+            bench.with(Tcb::close);
+            bench.with(|tcb, cx| tcb.attach_text(chunk, 1, cx));
+        } else {
+            let seg = bench.segment(TcpFlags::ACK, b"GET /");
+            let arrival = bench.with(|tcb, cx| tcb.on_segment(seg, cx));
+            assert_eq!(arrival.expect("acceptable").text, b"GET /");
+            bench.with(Tcb::close);
+            bench.with(|tcb, cx| tcb.keep_text(b"ET /", cx));
+        }
+        assert_eq!(bench.tcb.end(), Some(End::Aborted));
+        let segments = bench.transmit();
+        assert_eq!(segments.len(), 1);
+        assert!(header(&segments[0]).flags.contains(TcpFlags::RST));
+        assert!(bench.tcb.is_finished());
+        assert_eq!(bench.memory.counts().blocks_free, 8);
+    }
+}
+
+#[test]
+fn abort_gives_up_text_that_outlived_its_connection() {
+    let mut bench = Bench::established(8);
+    bench.arrives(TcpFlags::ACK, b"last words");
+    assert_eq!(bench.with(|tcb, cx| tcb.shutdown(cx)), Ok(()));
+    bench.transmit();
+    bench.ack += 1;
+    bench.arrives(TcpFlags::ACK | TcpFlags::FIN, b"");
+    let over = Instant::from_secs(1_000);
+    let mut cx = Context {
+        now: over,
+        settings: &bench.settings,
+        memory: &mut bench.memory,
+    };
+    bench.tcb.on_timeout(&mut cx);
+    assert_eq!(bench.tcb.state(), State::Closed, "TIME_WAIT is over");
+    assert_eq!(bench.tcb.end(), None, "there is text to be read");
+    bench.with(Tcb::abort);
+    assert_eq!(bench.tcb.end(), Some(End::Closed));
+    assert_eq!(bench.memory.counts().blocks_free, 8);
 }
 
 #[test]

@@ -183,12 +183,7 @@ impl Stack {
         self.with_flow(flow, |flow, cx| {
             flow.phase = Phase::Left;
             flow.set_timer(None);
-            if flow.tcb.state() == State::Closed {
-                // It was over but for text that nobody will read now.
-                flow.tcb.close(cx);
-            } else {
-                flow.tcb.abort(cx);
-            }
+            flow.tcb.abort(cx);
         });
     }
 
@@ -246,6 +241,13 @@ impl Stack {
     #[must_use]
     pub fn tuple(&self, flow: FlowId) -> Option<FourTuple> {
         self.seen(flow).map(|flow| flow.tcb.tuple())
+    }
+
+    /// The flow between these sockets, in whatever state.
+    #[must_use]
+    pub fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
+        let slot = self.table.find(tuple, &self.flows)?;
+        Some(self.flows.id(slot))
     }
 
     /// The state of a flow.

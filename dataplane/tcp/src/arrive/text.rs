@@ -186,7 +186,7 @@ impl Tcb {
         );
         if self.has(Flags::ORPHAN) && !rest.is_empty() {
             // The user closed in answer to this text and left some of it: SHLD-3.
-            self.reset_with(Event::Abort, End::Aborted, cx.memory);
+            self.abort(cx);
         }
         if self.state == State::Closed {
             return 0;
