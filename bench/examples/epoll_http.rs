@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
@@ -39,12 +39,7 @@ fn main() -> io::Result<()> {
         for event in &events {
             let fd = RawFd::try_from(event.data.u64()).expect("we put descriptors in");
             if fd == listener.as_raw_fd() {
-                while let Ok((stream, _)) = listener.accept() {
-                    stream.set_nonblocking(true)?;
-                    stream.set_nodelay(true)?;
-                    epoll::add(&epoll, &stream, data(stream.as_raw_fd()), EventFlags::IN)?;
-                    clients.insert(stream.as_raw_fd(), Client { stream, matched: 0 });
-                }
+                accept_all(&listener, &epoll, &mut clients)?;
             } else if clients
                 .get_mut(&fd)
                 .is_some_and(|client| client.serve().is_err())
@@ -54,6 +49,22 @@ fn main() -> io::Result<()> {
             }
         }
     }
+}
+
+/// Takes everybody who waits at the listener.
+fn accept_all(
+    listener: &TcpListener,
+    epoll: &OwnedFd,
+    clients: &mut HashMap<RawFd, Client>,
+) -> io::Result<()> {
+    while let Ok((stream, _)) = listener.accept() {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let fd = stream.as_raw_fd();
+        epoll::add(epoll, &stream, data(fd), EventFlags::IN)?;
+        clients.insert(fd, Client { stream, matched: 0 });
+    }
+    Ok(())
 }
 
 fn data(fd: RawFd) -> EventData {

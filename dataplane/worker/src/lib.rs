@@ -140,3 +140,4 @@ pub use route::{Cidr, Interface, ParseCidrError};
 pub use snapshot::{FlowPage, FlowRow};
 pub use stack::Stack;
 pub use turn::Worker;
+pub use wheel::Wheel;

@@ -93,7 +93,7 @@ impl Entry {
 
 /// Timers of all slots; see the module.
 #[derive(Debug)]
-pub(crate) struct Wheel {
+pub struct Wheel {
     entries: Box<[Entry]>,
     /// First entry of each place, and of the list of those due.
     heads: [u32; LEVELS * PLACES + 1],
@@ -109,7 +109,8 @@ impl Wheel {
     pub(crate) const ENTRY_LEN: usize = size_of::<Entry>();
 
     /// A wheel for slots below `slots`, nothing armed.
-    pub(crate) fn new(slots: u32) -> Self {
+    #[must_use]
+    pub fn new(slots: u32) -> Self {
         let entry = Entry::new(NEVER, NOWHERE);
         Self {
             entries: vec![entry; slots as usize].into(),
@@ -120,7 +121,7 @@ impl Wheel {
     }
 
     /// Lets `slot` be due at `deadline` instead of whenever it was, or not at all.
-    pub(crate) fn arm(&mut self, slot: u32, deadline: Option<Instant>) {
+    pub fn arm(&mut self, slot: u32, deadline: Option<Instant>) {
         let deadline = deadline.map_or(NEVER, tick_at_or_after);
         let entry = &mut self.entries[slot as usize];
         let is_earlier = deadline < entry.deadline();
@@ -136,7 +137,7 @@ impl Wheel {
 
     /// Takes one slot whose time has come by `now`; it is disarmed by that. To be called until it
     /// answers `None`, or again in the next turn.
-    pub(crate) fn poll_expired(&mut self, now: Instant) -> Option<u32> {
+    pub fn poll_expired(&mut self, now: Instant) -> Option<u32> {
         let now = now.as_nanos() >> TICK_BITS;
         loop {
             if let Some(slot) = self.pop_due(now) {
@@ -154,7 +155,8 @@ impl Wheel {
 
     /// When [`poll_expired`](Self::poll_expired) has work to do next; never later than the first
     /// deadline.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
         if self.heads[usize::from(DUE)] != END {
             return Some(instant_of(self.elapsed));
         }
