@@ -48,8 +48,8 @@ pub enum Verb {
             connections, existing ones go on for at most [workers] shutdown_timeout, then exit 0. A \
             second SIGTERM, or SIGINT at any time, stops at once. However the process ends, no XDP \
             program stays behind.\n\n\
-            Needs root, or CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, and CAP_IPC_LOCK \
-            for packet memory beyond the limit of locked memory. `tidegate check FILE` says what is \
+            Needs root, or CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF, and CAP_IPC_LOCK for packet \
+            memory beyond the limit of locked memory. `tidegate check FILE` says what is \
             missing.",
         after_help = "Examples:\n  sudo tidegate run /etc/tidegate.toml\n  \
             sudo ip netns exec blue tidegate run blue.toml"

@@ -120,7 +120,6 @@ fn af_xdp(port: &Port, link: &Link, machine: &Machine) -> Vec<Obstacle> {
         (own.net_raw, "CAP_NET_RAW"),
         (own.net_admin, "CAP_NET_ADMIN"),
         (own.bpf, "CAP_BPF"),
-        (own.perfmon, "CAP_PERFMON"),
     ];
     let lacking: Vec<&str> = needed
         .into_iter()
@@ -268,5 +267,5 @@ fn check_forwarding(port: &Port, link: &Link, machine: &Machine, report: &mut Re
 /// The command that gives this program what every driver needs.
 fn set_capabilities(machine: &Machine) -> String {
     let program = machine.program.display();
-    format!("sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock=ep {program}")
+    format!("sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock=ep {program}")
 }

@@ -53,7 +53,6 @@ pub(super) struct Privileges {
     pub(super) net_raw: bool,
     pub(super) net_admin: bool,
     pub(super) bpf: bool,
-    pub(super) perfmon: bool,
     pub(super) ipc_lock: bool,
     /// Whether it counts everywhere, and not only in a user namespace.
     pub(super) initial_namespace: bool,
@@ -178,7 +177,6 @@ fn privileges() -> Privileges {
         net_raw: has(Capability::NetRaw),
         net_admin: has(Capability::NetAdmin),
         bpf: has(Capability::Bpf) || everything,
-        perfmon: has(Capability::Perfmon) || everything,
         ipc_lock: has(Capability::IpcLock),
         initial_namespace: capabilities.initial_namespace,
     }

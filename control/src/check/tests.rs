@@ -43,7 +43,6 @@ fn machine() -> Machine {
             net_raw: true,
             net_admin: true,
             bpf: true,
-            perfmon: true,
             ipc_lock: true,
             initial_namespace: true,
         },
@@ -135,7 +134,7 @@ fn an_interface_that_is_down_is_set_up() {
 fn capabilities_that_lack_are_named_with_the_command() {
     let without_bpf = |machine: &mut Machine, _: &mut Link| machine.privileges.bpf = false;
     let said = after("driver = \"af_xdp\"", without_bpf);
-    let command = "sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock=ep \
+    let command = "sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock=ep \
                    /usr/bin/tidegate";
     let why = "af_xdp needs CAP_BPF, which this process has not";
     assert_eq!(said, [format!("missing driver: eth1: {why} | {command}")]);
@@ -146,7 +145,7 @@ fn capabilities_that_lack_are_named_with_the_command() {
         [format!("differs driver: {instead}: {why} | {command}")]
     );
     let said = after("", |machine, _| machine.privileges = Privileges::default());
-    let all = "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON";
+    let all = "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF";
     assert!(
         said[0].starts_with(&format!("missing driver: eth1: af_xdp needs {all}")),
         "{said:?}"
