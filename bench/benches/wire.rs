@@ -21,7 +21,7 @@ fn parse_and_checksum(c: &mut Criterion) {
         ("IPv6", "fd00::1", "fd00::2"),
     ] {
         for text_len in TEXT_LENS {
-            let frame = frame(src.parse().unwrap(), dst.parse().unwrap(), text_len);
+            let frame = frame(address(src), address(dst), text_len);
             assert!(
                 parse(&frame, RxChecksum::Verify).is_ok(),
                 "the frame is as it should be"
@@ -74,13 +74,17 @@ fn frame(src: IpAddr, dst: IpAddr, text_len: usize) -> Vec<u8> {
     ip.emit(PROTOCOL_TCP, segment_len, &mut frame[14..]);
     let segment = &mut frame[14 + ip.header_len()..];
     header.emit(segment);
-    let len = u32::try_from(segment_len).unwrap();
+    let len = u32::try_from(segment_len).expect("a segment is short");
     let sum = Sum::new()
         .add_pseudo_header(src, dst, PROTOCOL_TCP, len)
         .add(segment)
         .finish();
     segment[Tcp::CHECKSUM_AT..Tcp::CHECKSUM_AT + 2].copy_from_slice(&sum.to_be_bytes());
     frame
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address of the bench")
 }
 
 criterion_group!(benches, parse_and_checksum);
