@@ -1,13 +1,13 @@
 //! Ends of connections through a proxy: half-close and RST go across, in both directions.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use tidegate::testbed::Bed;
 
 use crate::digest::{Text, receive};
-use crate::kernel::{exchange, join, listen, reset, send};
+use crate::kernel::{assert_reset, exchange, join, listen, reset, send};
 use crate::setting::{back, live_flows, proxies, stats, ways};
 use crate::{TIDEGATE, wait_until};
 
@@ -113,9 +113,4 @@ fn rst_overtakes_text_that_waits() {
         let counters = stats(&bed).counters;
         counters["text_blocks_free"] == counters["text_blocks"]
     });
-}
-
-fn assert_reset(mut stream: TcpStream) {
-    let error = stream.read(&mut [0]).expect_err("neither text nor FIN");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
 }

@@ -1,6 +1,6 @@
 //! What `tidegate stats` counts is what others have seen: the client's kernel, and tcpdump.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::Command;
 
@@ -8,9 +8,13 @@ use nix::sys::signal::Signal;
 use tidegate::testbed::{Bed, skip};
 use tidegate::topology::{Namespace, Process};
 
-use crate::kernel::connect;
+use crate::kernel::{assert_reset, connect};
 use crate::setting::{ask, assert_books_balance, front, listener, live_flows, proxy, stats};
+use crate::web::read_answer;
 use crate::{PATIENCE, TIDEGATE, wait_until, wait_until_equal};
+
+/// What `respond` says if it is not told otherwise.
+const BODY: &str = "Tidegate is here.\n";
 
 /// TCP segments on the veth pair: towards Tidegate, and from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +79,7 @@ fn be_quiet(bed: &Bed) {
             stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 .unwrap();
-            let mut answer = vec![0; 4096];
-            let length = stream.read(&mut answer).unwrap();
-            assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
+            read_answer(&mut stream, BODY);
         }
     }
     let refused = bed
@@ -147,9 +149,8 @@ fn what_could_not_be_sent_is_counted_by_name() {
     // Nobody has this address, so nobody answers when its MAC address is asked for.
     let absent = "198.51.100.99:80".parse().unwrap();
     let _tidegate = bed.run(&proxy("web", 80, "retries = 0\n", &[("absent", absent)]));
-    let mut client = connect(&bed, front(80)[0]);
-    let error = client.read(&mut [0]).expect_err("neither text nor FIN");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let client = connect(&bed, front(80)[0]);
+    assert_reset(client);
     let stats = stats(&bed);
     assert!(stats.backends["web/web/absent"].failed > 0, "{stats:#?}");
     assert!(

@@ -1,6 +1,6 @@
 //! Clients and servers on the kernel's TCP, by `std::net`, inside the namespaces of a bed.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -87,4 +87,11 @@ pub(crate) fn reset(stream: TcpStream) {
     };
     setsockopt(&stream, sockopt::Linger, &at_once).expect("a socket can linger");
     drop(stream);
+}
+
+/// The peer, or whoever acts for it, has broken off: neither text nor FIN comes.
+#[track_caller]
+pub(crate) fn assert_reset(mut stream: TcpStream) {
+    let error = stream.read_exact(&mut [0]).expect_err("no text");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
 }

@@ -28,6 +28,7 @@ mod pressure;
 mod raw;
 mod setting;
 mod tools;
+mod web;
 
 /// The binary under test.
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");

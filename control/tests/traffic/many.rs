@@ -1,13 +1,16 @@
 //! A thousand connections at once, mostly idle.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 
 use tidegate::testbed::Bed;
 
 use crate::kernel::{connect, echo};
-use crate::setting::{ask, assert_books_balance, flows, front, listener, live_flows, stats};
+use crate::setting::{
+    ask, assert_books_balance, back, flows, front, listener, live_flows, proxy, stats,
+};
+use crate::web::{Asking, read_answer, serve};
 use crate::{TIDEGATE, wait_until};
 
 /// Of each service over each family.
@@ -62,7 +65,7 @@ fn thousand_connections_are_counted_answered_and_gone() {
         echo(stream, format!("number {number}").as_bytes());
     }
     for stream in &mut webs {
-        assert!(answer(stream).ends_with(BODY));
+        read_answer(stream, BODY);
     }
     let stats = stats(&bed);
     assert_eq!(stats.counters["accepted"], all);
@@ -73,15 +76,37 @@ fn thousand_connections_are_counted_answered_and_gone() {
     assert_eq!(summary(&bed, "Total"), 0);
 }
 
-/// One whole answer of `respond`.
-fn answer(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    let mut byte = [0];
-    while !text.ends_with(BODY.as_bytes()) {
-        stream.read_exact(&mut byte).unwrap();
-        text.push(byte[0]);
+#[test]
+fn thousand_clients_share_two_backends() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let (at_a, at_b) = (back(0, 8000), back(1, 8000));
+    let (_a, _b) = (serve(&bed, "a", &at_a), serve(&bed, "b", &at_b));
+    let pool = [("a4", at_a[0]), ("b6", at_b[1])];
+    let _tidegate = bed.run(&proxy("web", 80, "", &pool));
+    let clients = front(80).into_iter().cycle().take(1000);
+    let mut clients: Vec<Asking> = clients.map(|to| Asking::open(&bed, to)).collect();
+    wait_until("both connections of each are established", || {
+        summary(&bed, "ESTAB") == 2000
+    });
+    let names: Vec<String> = clients
+        .iter_mut()
+        .map(|asking| asking.ask().unwrap())
+        .collect();
+    let of_a = names.iter().filter(|name| *name == "a").count();
+    assert_eq!((names.len(), of_a), (1000, 500));
+
+    drop(clients);
+    wait_until("all are gone", || live_flows(&bed) == 0);
+    let stats = stats(&bed);
+    for name in ["web/web/a4", "web/web/b6"] {
+        let backend = &stats.backends[name];
+        assert_eq!(
+            (backend.opened, backend.failed, backend.active),
+            (500, 0, 0),
+            "{name}"
+        );
     }
-    let text = String::from_utf8(text).unwrap();
-    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
-    text
+    assert_books_balance(&stats);
 }

@@ -7,8 +7,8 @@ use tidegate::testbed::{Bed, skip};
 use tidegate::topology::{Process, Service};
 
 use crate::TIDEGATE;
-use crate::backends::serve;
 use crate::setting::{assert_books_balance, stats};
+use crate::web::serve;
 
 const EXAMPLE: &str = include_str!("../../../config/examples/load-balancer.toml");
 
