@@ -61,14 +61,14 @@ impl Tcb {
     /// The header, all but the window.
     fn header(&self, plan: &Plan, cx: &Context<'_>) -> Tcp {
         let (seq, mut flags) = match plan {
-            Plan::Reset => (self.snd.nxt, TcpFlags::RST | TcpFlags::ACK),
+            Plan::Reset => (self.acceptable_seq(), TcpFlags::RST | TcpFlags::ACK),
             Plan::Refusal => (self.snd.refused, TcpFlags::RST),
             Plan::Syn if self.state == State::SynSent => (self.snd.iss, TcpFlags::SYN),
             Plan::Syn => (self.snd.iss, TcpFlags::SYN | TcpFlags::ACK),
             Plan::Text(piece) => (piece.seq, self.flags_of(piece)),
             // RFC 9293 3.8.4: an octet that was acknowledged provokes an ACK.
             Plan::Keepalive => (self.snd.nxt - 1, TcpFlags::ACK),
-            Plan::Ack => (self.snd.nxt, TcpFlags::ACK),
+            Plan::Ack => (self.acceptable_seq(), TcpFlags::ACK),
         };
         let urgent = self
             .urgent_pointer(seq)
@@ -98,6 +98,14 @@ impl Tcb {
     fn urgent_pointer(&self, seq: SeqNum) -> Option<u16> {
         let is_ahead = self.has(Flags::URGENT_SENT) && self.snd.up.after(seq);
         is_ahead.then(|| u16::try_from(self.snd.up.since(seq)).unwrap_or(u16::MAX))
+    }
+
+    /// Where a segment without text stands: at SND.NXT, but not beyond the peer's window. What was
+    /// sent there, a probe's octet or text before the window was taken back, the peer has not kept,
+    /// and it would discard an ACK or a RST from there as outside its window (RFC 9293 3.10.7.4,
+    /// first).
+    fn acceptable_seq(&self) -> SeqNum {
+        self.snd.nxt.earliest(self.window_edge())
     }
 
     /// MUST-61: the last segment of what is queued carries PSH.
