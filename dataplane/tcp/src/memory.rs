@@ -155,6 +155,18 @@ impl Memory {
         self.free.take(&mut self.next)
     }
 
+    /// Whether received text may take more blocks. A quarter of the pool is kept for text that is
+    /// sent: with all of it full of text that cannot be passed on, nothing would ever move again.
+    pub(crate) fn has_room_in_order(&self) -> bool {
+        self.free.count as usize >= self.blocks.len() / 4
+    }
+
+    /// The same for text ahead of its turn, which leaves half of the pool: it cannot be read before
+    /// what is missing has come, and that needs room as well.
+    pub(crate) fn has_room_ahead(&self) -> bool {
+        self.free.count as usize >= self.blocks.len() / 2
+    }
+
     /// Puts a block on the free list, unless a chunk has its bytes; then it follows with those.
     pub(crate) fn give_block(&mut self, index: u32) {
         if self.blocks[index as usize].is_some() {

@@ -72,7 +72,7 @@ impl Tcb {
         arrival: &mut Arrival<'_>,
         memory: &mut Memory,
     ) -> Result<(), Discard> {
-        let pushed = self.rcv.queue.push(memory, seg.text);
+        let pushed = self.push_received(memory, seg.text);
         let pushed = u32::try_from(pushed).unwrap_or(seg.text_len());
         self.advance(pushed);
         if pushed > 0 {
@@ -94,6 +94,15 @@ impl Tcb {
         }
     }
 
+    /// Puts text in order into the receive queue, where the pool has room for it; says how much.
+    fn push_received(&mut self, memory: &mut Memory, text: &[u8]) -> usize {
+        if memory.has_room_in_order() {
+            self.rcv.queue.push(memory, text)
+        } else {
+            0
+        }
+    }
+
     /// Text ahead of its turn. SHLD-31: it is kept, as far as there is memory.
     fn take_text_ahead(&mut self, seg: &Segment<'_>, memory: &mut Memory) -> Result<(), Discard> {
         // RFC 5681 4.2: what shows a gap is acknowledged at once. With SACK one ACK for the whole
@@ -105,6 +114,9 @@ impl Tcb {
         let right = seg.seq + seg.text_len();
         // The bytes first: a range that is noted is there.
         let offset = self.rcv.queue.len() + seg.seq.since(self.rcv.nxt);
+        if !memory.has_room_ahead() {
+            return Err(Discard::TextMemoryFull);
+        }
         let written = self.rcv.queue.write_at(memory, offset, seg.text);
         written.map_err(|_| Discard::TextMemoryFull)?;
         let noted = self.rcv.reassembly.insert(memory, seg.seq, right);
@@ -191,7 +203,7 @@ impl Tcb {
         if self.state == State::Closed {
             return 0;
         }
-        let kept = self.rcv.queue.push(cx.memory, rest);
+        let kept = self.push_received(cx.memory, rest);
         let lost = u32::try_from(rest.len() - kept).unwrap_or(0);
         self.rcv.nxt = self.rcv.nxt - lost;
         self.rcv.wnd += lost;
