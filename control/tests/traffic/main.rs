@@ -23,10 +23,12 @@ mod garbage;
 mod kernel;
 mod many;
 mod mistakes;
+mod options;
 mod pcap;
 mod pressure;
 mod raw;
 mod setting;
+mod silence;
 mod tools;
 mod web;
 
