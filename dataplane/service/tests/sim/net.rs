@@ -147,6 +147,12 @@ impl Plan {
         self
     }
 
+    /// How frames fare on the backends' link alone.
+    pub(crate) const fn impaired_behind(mut self, impairment: Impairment) -> Self {
+        self.back = impairment;
+        self
+    }
+
     /// Send and receive queues of the services' flows, in bytes.
     pub(crate) const fn queues(mut self, bytes: u32) -> Self {
         self.settings.rmem = bytes;
