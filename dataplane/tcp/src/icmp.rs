@@ -76,7 +76,7 @@ impl Tcb {
 
     /// The path takes less than was thought (RFC 9293 3.7.2). Segments become smaller, never
     /// larger, and what is outstanding goes out again in the new size; that is no congestion.
-    fn on_too_big(&mut self, mtu: u32, cx: &Context<'_>) {
+    fn on_too_big(&mut self, mtu: u32, cx: &mut Context<'_>) {
         let mtu_min = if self.tuple.local.is_ipv4() {
             MTU_MIN_IPV4
         } else {
@@ -91,7 +91,7 @@ impl Tcb {
         self.snd.mss = mss;
         self.congestion.on_mss_change(old, self.smss());
         if self.state.is_synchronized() {
-            self.recovery.go_back(self.snd.una, self.snd.nxt);
+            self.go_back(cx.memory);
             self.snd.timed_at = crate::timers::NEVER;
         }
     }

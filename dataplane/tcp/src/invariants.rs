@@ -48,6 +48,13 @@ impl Tcb {
             "cwnd below a segment"
         );
         self.recovery.assert_invariants(snd.una, snd.nxt);
+        if let Some(log) = self.send_log(memory) {
+            assert_eq!(
+                (log.left(), log.right()),
+                (snd.una, snd.nxt),
+                "the log has gaps"
+            );
+        }
         if let Some(highest) = self.scoreboard.highest_sacked(memory) {
             assert!(
                 highest.after(snd.una) && highest.before_or_eq(snd.nxt),

@@ -15,7 +15,9 @@ use core::ops::Range;
 
 use bytes::BytesMut;
 
+use crate::SeqNum;
 use crate::ranges::RangeSet;
+use crate::sent::SendLog;
 
 /// Bytes of a block. One page of memory: three blocks hold two full segments of a jumbo frame's
 /// size, and a request of a common size needs one. Larger wastes memory on short texts, smaller
@@ -32,6 +34,10 @@ pub struct MemoryConfig {
     pub blocks: u32,
     /// Range sets; a connection with a gap in what it received, or in what its peer did, has one.
     pub range_sets: u32,
+    /// Logs of when what is outstanding was sent (RFC 8985 5.2), a kilobyte each; a connection with
+    /// SACK and text in flight has one. Where none is free, losses are found by RFC 6675. As many
+    /// as there are blocks are always enough.
+    pub send_logs: u32,
 }
 
 /// What there is and what is free. A block in a detached [`Chunk`] is not free.
@@ -45,13 +51,17 @@ pub struct MemoryCounts {
     pub range_sets_total: u32,
     /// Range sets nobody holds.
     pub range_sets_free: u32,
+    /// Send logs there are.
+    pub send_logs_total: u32,
+    /// Send logs nobody holds.
+    pub send_logs_free: u32,
 }
 
 /// No block was free, or the queue would have become longer than one can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryFull;
 
-/// Pools of text blocks and range sets.
+/// Pools of text blocks, range sets and send logs.
 #[derive(Debug)]
 pub struct Memory {
     /// The bytes of each block; nothing while a [`Chunk`] holds them.
@@ -63,6 +73,12 @@ pub struct Memory {
     /// For each set the next one of the free list.
     next_set: Vec<u32>,
     free_sets: FreeList,
+    /// Room for all logs, of which those that were used before are there, so that the others cost
+    /// no memory.
+    logs: Vec<SendLog>,
+    logs_total: u32,
+    /// The logs that are there and free.
+    free_logs: Vec<u32>,
 }
 
 /// Head and length of a list that is linked by index.
@@ -129,6 +145,9 @@ impl Memory {
             sets,
             next_set,
             free_sets,
+            logs: Vec::with_capacity(config.send_logs as usize),
+            logs_total: config.send_logs,
+            free_logs: Vec::with_capacity(config.send_logs as usize),
         }
     }
 
@@ -141,6 +160,8 @@ impl Memory {
             blocks_free: self.free.count,
             range_sets_total: count(self.sets.len()),
             range_sets_free: self.free_sets.count,
+            send_logs_total: self.logs_total,
+            send_logs_free: self.logs_total - count(self.logs.len()) + count(self.free_logs.len()),
         }
     }
 
@@ -232,6 +253,36 @@ impl Memory {
     pub(crate) fn set_mut(&mut self, index: u32) -> &mut RangeSet {
         &mut self.sets[index as usize]
     }
+
+    /// A free send log, which begins at `left`.
+    pub(crate) fn take_log(&mut self, left: SeqNum) -> Option<u32> {
+        if let Some(index) = self.free_logs.pop() {
+            self.logs[index as usize] = SendLog::new(left);
+            return Some(index);
+        }
+        // Within the capacity, so nothing is allocated.
+        let index = u32::try_from(self.logs.len()).ok()?;
+        if index >= self.logs_total {
+            return None;
+        }
+        self.logs.push(SendLog::new(left));
+        Some(index)
+    }
+
+    /// Gives a send log back.
+    pub(crate) fn give_log(&mut self, index: u32) {
+        self.free_logs.push(index);
+    }
+
+    /// A send log.
+    pub(crate) fn log(&self, index: u32) -> Option<&SendLog> {
+        self.logs.get(index as usize)
+    }
+
+    /// A send log.
+    pub(crate) fn log_mut(&mut self, index: u32) -> Option<&mut SendLog> {
+        self.logs.get_mut(index as usize)
+    }
 }
 
 /// Text that was taken out of the front of a receive queue, owned, without a copy.
@@ -263,16 +314,24 @@ mod tests {
         let mut memory = Memory::new(MemoryConfig {
             blocks: 3,
             range_sets: 2,
+            send_logs: 1,
         });
         let blocks: Vec<u32> = core::iter::from_fn(|| memory.take_block()).collect();
         assert_eq!(blocks, [0, 1, 2]);
         let sets: Vec<u32> = core::iter::from_fn(|| memory.take_set()).collect();
         assert_eq!(sets, [0, 1]);
+        let una = SeqNum::new(0);
+        assert_eq!(
+            (memory.take_log(una), memory.take_log(una)),
+            (Some(0), None)
+        );
         let none_free = MemoryCounts {
             blocks_total: 3,
             blocks_free: 0,
             range_sets_total: 2,
             range_sets_free: 0,
+            send_logs_total: 1,
+            send_logs_free: 0,
         };
         assert_eq!(memory.counts(), none_free);
         for &block in &blocks {
@@ -280,9 +339,11 @@ mod tests {
             memory.give_block(block);
         }
         sets.iter().for_each(|&set| memory.give_set(set));
+        memory.give_log(0);
         let all_free = MemoryCounts {
             blocks_free: 3,
             range_sets_free: 2,
+            send_logs_free: 1,
             ..none_free
         };
         assert_eq!(memory.counts(), all_free);
@@ -298,6 +359,7 @@ mod tests {
         let mut memory = Memory::new(MemoryConfig {
             blocks: 0,
             range_sets: 0,
+            send_logs: 0,
         });
         assert_eq!((memory.take_block(), memory.take_set()), (None, None));
     }
@@ -314,6 +376,7 @@ mod tests {
         let memory = Memory::new(MemoryConfig {
             blocks: 1 << 16,
             range_sets: 0,
+            send_logs: 1 << 16,
         });
         let pages = resident_pages().saturating_sub(before);
         assert!(

@@ -90,6 +90,8 @@ impl Tcb {
             keepalive_probes: 0,
             challenges: 0,
             challenge_s: 0,
+            reo_wnd_more: 0,
+            reo_wnd_persist: 0,
             retransmits: 0,
             user_timeout_ms: settings.user_timeout.map_or(0, millis),
             heard_at: cx.now,
@@ -169,6 +171,7 @@ impl Snd {
             wnd_shift: 0,
             timed_at: NEVER,
             sent_at: now,
+            log: crate::memory::NONE,
             queue: TextQueue::default(),
         }
     }

@@ -92,6 +92,7 @@ mod tests {
         Memory::new(MemoryConfig {
             blocks: 0,
             range_sets: 1,
+            send_logs: 0,
         })
     }
 

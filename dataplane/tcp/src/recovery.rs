@@ -1,5 +1,6 @@
-//! What is lost, and when it is sent again: RFC 6582 (NewReno), RFC 6675 (SACK), RFC 3042 (limited
-//! transmit), and going back after a timeout (RFC 6298, RFC 5681 3.1).
+//! When a repair begins, what is sent again in it, and when it is over: RFC 6582 (NewReno), RFC
+//! 6675 (SACK), RFC 3042 (limited transmit), and going back after a timeout (RFC 6298, RFC 5681
+//! 3.1). With SACK it is `rack` that finds what is lost, as long as a send log is to be had.
 //!
 //! SND.NXT never goes back. [`Recovery`] has a cursor instead: what lies before it was sent again
 //! in this repair. How large the window is in each phase is the business of `congestion`.
@@ -7,6 +8,7 @@
 use crate::memory::Memory;
 use crate::ranges::Range;
 use crate::scoreboard::{DUP_THRESH, Outstanding};
+use crate::sent::SendLog;
 use crate::tcb::{Flags, Tcb};
 use crate::{Context, SeqNum};
 
@@ -49,10 +51,10 @@ pub(crate) struct Recovery {
     point: SeqNum,
     /// What lies before it was sent again (HighRxt + 1 of RFC 6675).
     pub(crate) cursor: SeqNum,
-    /// SND.NXT when the first of the duplicates came.
-    nxt_at_first: SeqNum,
-    /// Without SACK: octets that duplicates say have left the network (RFC 6582's inflation).
-    left_network: u32,
+    /// A count of octets. While nothing is repaired: FlightSize when the first of the duplicates
+    /// came. In fast recovery without SACK: what duplicates say has left the network (RFC 6582's
+    /// inflation).
+    counted: u32,
 }
 
 impl Recovery {
@@ -64,8 +66,7 @@ impl Recovery {
             is_rescued: false,
             point: una,
             cursor: una,
-            nxt_at_first: una,
-            left_network: 0,
+            counted: 0,
         }
     }
 
@@ -137,13 +138,18 @@ impl Recovery {
 
 impl Tcb {
     /// An ACK has been taken; `kind` is what it says about loss.
-    pub(crate) fn on_ack_kind(&mut self, kind: AckKind, cx: &Context<'_>) {
+    pub(crate) fn on_ack_kind(&mut self, kind: AckKind, cx: &mut Context<'_>) {
         match kind {
             AckKind::New { acked } => self.on_new_ack(acked),
             AckKind::Duplicate => self.on_duplicate_ack(),
             AckKind::Nothing => return,
         }
-        if self.recovery.phase == Phase::Open && self.is_loss_found(cx.memory) {
+        let is_loss_found = if self.send_log(cx.memory).is_some() {
+            self.find_losses(cx)
+        } else {
+            self.is_loss_found(cx.memory)
+        };
+        if self.recovery.phase == Phase::Open && is_loss_found {
             self.enter_fast_recovery();
         }
     }
@@ -169,9 +175,9 @@ impl Tcb {
             // RFC 6582 3.2 step 5: a partial ACK. The next segment is lost too, and the window
             // goes down by what was acknowledged and up by the segment that is sent again.
             recovery.is_first_owed = true;
-            recovery.left_network = recovery.left_network.saturating_sub(acked);
+            recovery.counted = recovery.counted.saturating_sub(acked);
             if acked >= smss {
-                recovery.left_network += smss;
+                recovery.counted += smss;
             }
         }
     }
@@ -182,11 +188,11 @@ impl Tcb {
         match recovery.phase {
             Phase::Open => {
                 if recovery.dup_acks == 0 {
-                    recovery.nxt_at_first = self.snd.nxt;
+                    recovery.counted = self.snd.nxt.since(self.snd.una);
                 }
                 recovery.dup_acks = recovery.dup_acks.saturating_add(1);
             }
-            Phase::Fast => recovery.left_network = recovery.left_network.saturating_add(smss),
+            Phase::Fast => recovery.counted = recovery.counted.saturating_add(smss),
             Phase::GoBack => {}
         }
     }
@@ -205,26 +211,26 @@ impl Tcb {
         has_enough_duplicates && self.snd.una.after(self.recovery.point)
     }
 
-    fn enter_fast_recovery(&mut self) {
+    pub(crate) fn enter_fast_recovery(&mut self) {
         // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
         let has_duplicates = self.recovery.dup_acks > 0;
-        let nxt = if has_duplicates {
-            self.recovery.nxt_at_first
+        let flight_size = if has_duplicates {
+            self.recovery.counted
         } else {
-            self.snd.nxt
+            self.flight_size()
         };
-        self.congestion
-            .on_loss(nxt.since(self.snd.una), self.smss());
+        self.congestion.on_loss(flight_size, self.smss());
         self.recovery = Recovery {
             phase: Phase::Fast,
             is_first_owed: true,
             point: self.snd.nxt,
-            left_network: DUP_THRESH * self.smss(),
+            counted: DUP_THRESH * self.smss(),
             ..Recovery::new(self.snd.una)
         };
     }
 
     fn leave_repair(&mut self) {
+        self.narrow_reordering_window();
         if self.recovery.phase == Phase::Fast {
             self.congestion.on_recovered();
             if !self.has(Flags::SACK) {
@@ -247,10 +253,18 @@ impl Tcb {
         self.congestion
             .on_rto(self.flight_size(), self.smss(), is_repeated);
         self.scoreboard.clear(memory);
-        self.recovery.go_back(self.snd.una, self.snd.nxt);
+        self.go_back(memory);
         self.recovery.is_first_owed = true;
         // Karn's rule (RFC 6298 3): what is sent again is not timed.
         self.snd.timed_at = crate::timers::NEVER;
+    }
+
+    /// All that is outstanding is sent again, from the beginning.
+    pub(crate) fn go_back(&mut self, memory: &mut Memory) {
+        self.recovery.go_back(self.snd.una, self.snd.nxt);
+        if let Some(log) = memory.log_mut(self.snd.log) {
+            log.mark_all_lost();
+        }
     }
 
     /// What is outstanding, as the scoreboard asks for it.
@@ -265,13 +279,16 @@ impl Tcb {
 
     /// An estimate of the octets that are in the network (RFC 6675's pipe).
     fn pipe(&self, memory: &Memory) -> u32 {
+        if let Some(log) = self.send_log(memory) {
+            return self.logged_pipe(log, memory);
+        }
         let recovery = &self.recovery;
         match recovery.phase {
             Phase::Open => self.flight_size(),
             Phase::Fast if self.has(Flags::SACK) => {
                 self.scoreboard.pipe(memory, &self.outstanding())
             }
-            Phase::Fast => self.flight_size().saturating_sub(recovery.left_network),
+            Phase::Fast => self.flight_size().saturating_sub(recovery.counted),
             // Only what was sent again, and what was first sent since.
             Phase::GoBack => {
                 recovery.cursor.since(self.snd.una)
@@ -282,21 +299,26 @@ impl Tcb {
 
     /// Octets that the congestion window lets go out now.
     pub(crate) fn cwnd_room(&self, memory: &Memory) -> u32 {
-        let cwnd = self.congestion.cwnd() + self.recovery.limited_transmit(self.smss());
-        cwnd.saturating_sub(self.pipe(memory))
+        // RFC 3042. RFC 6675 5 (3.1): where the pipe is known it has gone down already.
+        let more = match self.send_log(memory) {
+            Some(_) => 0,
+            None => self.recovery.limited_transmit(self.smss()),
+        };
+        (self.congestion.cwnd() + more).saturating_sub(self.pipe(memory))
     }
 
     /// What is to be sent again before anything new, and whether the congestion window has no say.
     pub(crate) fn next_again(&self, memory: &Memory) -> Option<(Range, bool)> {
         let is_forced = self.recovery.is_first_owed;
-        let range = match self.recovery.phase {
-            Phase::Open => None,
-            Phase::GoBack => self.next_back(memory),
-            Phase::Fast if is_forced => Some(self.first_hole(memory)),
-            Phase::Fast if self.has(Flags::SACK) => {
+        let range = match (self.recovery.phase, self.send_log(memory)) {
+            (Phase::Open, _) => None,
+            (_, Some(log)) => self.next_logged(log, memory),
+            (Phase::GoBack, None) => self.next_back(memory),
+            (Phase::Fast, None) if is_forced => Some(self.first_hole(memory)),
+            (Phase::Fast, None) if self.has(Flags::SACK) => {
                 self.scoreboard.next_lost(memory, &self.outstanding())
             }
-            Phase::Fast => None,
+            (Phase::Fast, None) => None,
         };
         range.map(|range| (range, is_forced))
     }
@@ -304,7 +326,9 @@ impl Tcb {
     /// What may be sent again where there is nothing new to send (RFC 6675 4, NextSeg 3 and 4), and
     /// whether it is the rescue retransmission.
     pub(crate) fn next_spare(&self, memory: &Memory) -> Option<(Range, bool)> {
-        if self.recovery.phase != Phase::Fast || !self.has(Flags::SACK) {
+        // RACK needs neither: what is lost without being SACKed above is found by its time.
+        let is_logged = self.send_log(memory).is_some();
+        if self.recovery.phase != Phase::Fast || !self.has(Flags::SACK) || is_logged {
             return None;
         }
         let outstanding = self.outstanding();
@@ -321,6 +345,14 @@ impl Tcb {
             .then_some((hole, true))
     }
 
+    /// With a log: the first part that is lost, or what stands at SND.UNA where that is owed.
+    fn next_logged(&self, log: &SendLog, memory: &Memory) -> Option<Range> {
+        let lost = self.next_logged_loss(log, memory);
+        let is_forced = self.recovery.is_first_owed;
+        let range = lost.or_else(|| is_forced.then(|| self.first_hole(memory)))?;
+        Some(self.with_new_text(range))
+    }
+
     /// From SND.UNA to the first octet that the peer has reported.
     fn first_hole(&self, memory: &Memory) -> Range {
         let all = Outstanding {
@@ -334,8 +366,7 @@ impl Tcb {
         self.scoreboard.next_hole(memory, &all).unwrap_or(rest)
     }
 
-    /// Going back: the next part before the point that the peer has not reported since. The last
-    /// part takes new text with it, which a probe's single octet leaves much room for.
+    /// Going back: the next part before the point that the peer has not reported since.
     fn next_back(&self, memory: &Memory) -> Option<Range> {
         let point = self.recovery.point;
         let hole = self
@@ -353,17 +384,19 @@ impl Tcb {
             right: hole.right.earliest(point),
             ..hole
         };
-        if !range.left.before(range.right) {
-            return None;
-        }
-        let is_last = range.right == self.snd.nxt;
-        Some(if is_last {
-            Range {
-                right: self.snd.nxt + self.unsent(),
-                ..range
-            }
+        let is_left = range.left.before(range.right);
+        is_left.then(|| self.with_new_text(range))
+    }
+
+    /// Going back, the last part takes new text with it, which a probe's single octet leaves much
+    /// room for.
+    fn with_new_text(&self, range: Range) -> Range {
+        let is_last = range.right == self.snd.nxt && self.recovery.phase == Phase::GoBack;
+        let right = if is_last {
+            range.right + self.unsent()
         } else {
-            range
-        })
+            range.right
+        };
+        Range { right, ..range }
     }
 }

@@ -220,8 +220,33 @@ impl Scoreboard {
         None
     }
 
+    /// Whether enough is SACKed to call what lies below it lost, as [`is_lost`](Self::is_lost) asks.
+    pub(crate) fn has_dup_thresh(&self, memory: &Memory, mss: u32) -> bool {
+        self.lost_edge(memory, mss).is_some()
+    }
+
+    /// The parts of a part that are not SACKed, in order.
+    pub(crate) fn gaps(&self, memory: &Memory, part: Range) -> impl Iterator<Item = Range> {
+        let end = Range {
+            left: part.right,
+            right: part.right,
+        };
+        let ranges = self.ranges.as_slice(memory).iter().copied();
+        ranges
+            .chain([end])
+            .scan(part.left, move |left, range| {
+                let gap = Range {
+                    left: *left,
+                    right: range.left.earliest(part.right),
+                };
+                *left = left.latest(range.right);
+                Some(gap)
+            })
+            .filter(|gap| gap.left.before(gap.right))
+    }
+
     /// How many numbers of a part are not SACKed.
-    fn unsacked(&self, memory: &Memory, part: Range) -> u32 {
+    pub(crate) fn unsacked(&self, memory: &Memory, part: Range) -> u32 {
         let mut count = part.len();
         for range in self.ranges.as_slice(memory) {
             let left = range.left.latest(part.left);

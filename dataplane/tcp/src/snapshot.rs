@@ -91,6 +91,7 @@ impl Tcb {
         match (timer, self.state) {
             (Timer::Retransmit, _) => "on",
             (Timer::Persist, _) => "persist",
+            (Timer::Reorder, _) => "reorder",
             (Timer::DelayedAck, _) => "delack",
             (Timer::Keepalive, _) => "keepalive",
             (Timer::User, _) => "user",

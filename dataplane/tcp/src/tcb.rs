@@ -67,6 +67,8 @@ bitflags! {
         const URGENT_SENT = 1 << 15;
         /// The user reads no more; what comes is acknowledged and thrown away.
         const READ_CLOSED = 1 << 16;
+        /// RACK.reordering_seen: the path has delivered segments out of order (RFC 8985 5.3).
+        const REORDERING = 1 << 17;
     }
 }
 
@@ -125,6 +127,9 @@ pub(crate) struct Snd {
     pub(crate) timed_at: Instant,
     /// When text, SYN or FIN was sent last.
     pub(crate) sent_at: Instant,
+    /// Which log in [`Memory`] says when what is outstanding was sent; none, where SACK is off,
+    /// nothing is outstanding, or none was free.
+    pub(crate) log: u32,
     /// Text from SND.UNA on.
     pub(crate) queue: TextQueue,
 }
@@ -179,6 +184,10 @@ pub struct Tcb {
     /// Challenge ACKs in the second `challenge_s` (RFC 5961 7).
     pub(crate) challenges: u8,
     pub(crate) challenge_s: u32,
+    /// RACK.reo_wnd_mult, how wide the reordering window is, less one (RFC 8985 5.3).
+    pub(crate) reo_wnd_more: u8,
+    /// RACK.reo_wnd_persist: recoveries for which it stays so.
+    pub(crate) reo_wnd_persist: u8,
     /// Segments sent again since the connection began.
     pub(crate) retransmits: u32,
     /// The user timeout in milliseconds, 0 where there is none.
@@ -234,6 +243,7 @@ impl Tcb {
     fn give_back(&mut self, memory: &mut Memory, is_received_text_kept: bool) {
         self.snd.queue.clear(memory);
         self.scoreboard.clear(memory);
+        self.end_log(memory);
         self.rcv.reassembly.clear(memory);
         if !is_received_text_kept {
             self.rcv.queue.clear(memory);

@@ -3,6 +3,7 @@
 //! | timer | what happens | from |
 //! |---|---|---|
 //! | user | the connection is given up | 3.8.3, RFC 5482 |
+//! | reordering | what was late is lost | RFC 8985 6.3 |
 //! | retransmission | the oldest segment goes again, the RTO doubles; R2 ends it | 3.8.1, RFC 6298 |
 //! | persist | the closed window is probed | 3.8.6.1 |
 //! | keep-alive | a silent peer is probed, and given up after some probes | 3.8.4 |
@@ -38,6 +39,7 @@ impl Tcb {
             match timer {
                 Timer::User => self.finish(Event::TimedOut, End::TimedOut, cx.memory),
                 Timer::Closing => self.on_closing_timeout(cx),
+                Timer::Reorder => self.on_reorder_timeout(cx),
                 Timer::Retransmit => self.on_retransmit_timeout(&mut events, cx),
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::Keepalive => self.on_keepalive_timeout(cx),
@@ -139,6 +141,7 @@ impl Tcb {
     pub(crate) fn settle_timers(&mut self, cx: &Context<'_>) {
         if !self.state.can_transmit_text() {
             if self.state.is_synchronized() {
+                self.timers.disarm(Timer::Reorder);
                 self.timers.disarm(Timer::Retransmit);
                 self.timers.disarm(Timer::Persist);
                 self.timers.disarm(Timer::User);
@@ -147,6 +150,9 @@ impl Tcb {
         }
         let flight_size = self.flight_size();
         let is_waiting = flight_size > 0 || self.unsent() > 0;
+        if flight_size == 0 || self.snd.wnd == 0 {
+            self.timers.disarm(Timer::Reorder);
+        }
         if self.snd.wnd == 0 && is_waiting {
             // SHLD-17: what lies beyond the edge does not time out; MUST-35: it is probed.
             self.timers.disarm(Timer::Retransmit);

@@ -24,14 +24,17 @@ pub(crate) enum Timer {
     /// The end of a closing state, and which one the state tells: 2 MSL in TIME_WAIT, the orphan's
     /// wait in FIN_WAIT2, linger while our FIN is not acknowledged.
     Closing,
+    /// What is late may only have been overtaken, until now (RFC 8985 6.3).
+    Reorder,
 }
 
 impl Timer {
     /// All of them, in the order in which those due at the same time are carried out. What ends a
     /// connection comes first.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::User,
         Self::Closing,
+        Self::Reorder,
         Self::Retransmit,
         Self::Persist,
         Self::Keepalive,

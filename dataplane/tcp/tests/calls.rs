@@ -35,6 +35,7 @@ impl Bench {
         let mut memory = Memory::new(MemoryConfig {
             blocks,
             range_sets: 1,
+            send_logs: 4,
         });
         let mut cx = Context {
             now: Instant::from_secs(1),

@@ -71,6 +71,8 @@ impl Stack {
             memory: Memory::new(MemoryConfig {
                 blocks: config.text_blocks,
                 range_sets: config.range_sets,
+                // A flow with text in flight holds a block at least.
+                send_logs: config.text_blocks,
             }),
             flows: Flows::new(flows_max),
             table: FlowTable::new(flows_max, key(1)),

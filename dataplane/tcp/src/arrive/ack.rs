@@ -41,12 +41,13 @@ impl Tcb {
             return Ok(());
         }
         self.check_ack_range(seg, cx.now)?;
+        self.take_delivery(seg, cx);
         let kind = self.kind_of_ack(seg, cx);
         let had_window = self.snd.wnd > 0;
         if seg.ack.after(self.snd.una) {
             self.take_new_ack(seg, arrival, cx);
         }
-        self.update_window(seg, had_window, cx.now);
+        self.update_window(seg, had_window, cx);
         self.on_ack_kind(kind, cx);
         if self.state == State::Closed {
             Err(Stop::Taken)
@@ -138,6 +139,7 @@ impl Tcb {
             self.flags.remove(Flags::URGENT_SENT);
         }
         self.scoreboard.on_una(cx.memory, self.snd.una);
+        self.forget_sent(cx.memory);
         self.retries = 0;
         self.restart_retransmit_timer(cx.now);
         self.restart_user_timer(cx.now);
@@ -236,7 +238,7 @@ impl Tcb {
     }
 
     /// The window of a segment that is newer than the last one that set it: SND.WL1 and SND.WL2.
-    fn update_window(&mut self, seg: &Segment<'_>, had_window: bool, now: Instant) {
+    fn update_window(&mut self, seg: &Segment<'_>, had_window: bool, cx: &mut Context<'_>) {
         let is_newer = self.snd.wl1.before(seg.seq)
             || (self.snd.wl1 == seg.seq && self.snd.wl2.before_or_eq(seg.ack));
         if seg.ack.before(self.snd.una) || !is_newer {
@@ -246,13 +248,13 @@ impl Tcb {
         if self.snd.wnd == 0 {
             // MUST-37: as long as probes are answered the connection lives.
             self.retries = 0;
-            self.restart_user_timer(now);
+            self.restart_user_timer(cx.now);
         } else if !had_window {
             self.window_probes = 0;
             self.owes.remove(Owes::PROBE);
             // What was sent into the closed window, a probe's octet at least, may not have been
             // kept. It goes again, and no congestion is to blame.
-            self.recovery.go_back(self.snd.una, self.snd.nxt);
+            self.go_back(cx.memory);
             self.snd.timed_at = NEVER;
         }
     }

@@ -12,6 +12,7 @@ fn memory() -> Memory {
     Memory::new(MemoryConfig {
         blocks: 0,
         range_sets: 1,
+        send_logs: 0,
     })
 }
 

@@ -9,6 +9,7 @@ fn memory(blocks: u32) -> Memory {
     Memory::new(MemoryConfig {
         blocks,
         range_sets: 0,
+        send_logs: 0,
     })
 }
 

@@ -63,7 +63,7 @@ impl Tcb {
     }
 
     /// Notes what has just been sent.
-    fn on_sent(&mut self, plan: &Plan, cx: &Context<'_>) {
+    fn on_sent(&mut self, plan: &Plan, cx: &mut Context<'_>) {
         match plan {
             Plan::Reset => {
                 self.owes.remove(Owes::RESET);
@@ -74,7 +74,7 @@ impl Tcb {
                 return;
             }
             Plan::Syn => self.on_syn_sent(cx.now),
-            Plan::Text(piece) => self.on_piece_sent(piece, cx.now),
+            Plan::Text(piece) => self.on_piece_sent(piece, cx),
             Plan::Keepalive => self.owes.remove(Owes::KEEPALIVE),
             Plan::Ack => self.rcv.dup_acks_owed = self.rcv.dup_acks_owed.saturating_sub(1),
         }
@@ -104,12 +104,14 @@ impl Tcb {
         self.timers.arm(Timer::Retransmit, now + self.rtt.rto());
     }
 
-    fn on_piece_sent(&mut self, piece: &Piece, now: Instant) {
+    fn on_piece_sent(&mut self, piece: &Piece, cx: &mut Context<'_>) {
+        let now = cx.now;
         let range = Range {
             left: piece.seq,
             right: piece.end(),
         };
         self.snd.sent_at = now;
+        self.note_sent(range, cx);
         match piece.why {
             Why::New => {}
             Why::Probe => self.on_probe_sent(),

@@ -49,6 +49,7 @@ impl Bench {
         let mut memory = Memory::new(MemoryConfig {
             blocks: 24,
             range_sets: 1,
+            send_logs: 4,
         });
         let mut cx = Context {
             now,

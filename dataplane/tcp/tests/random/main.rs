@@ -66,5 +66,6 @@ proptest! {
         let counts = bench.memory.counts();
         prop_assert_eq!(counts.blocks_free, counts.blocks_total);
         prop_assert_eq!(counts.range_sets_free, counts.range_sets_total);
+        prop_assert_eq!(counts.send_logs_free, counts.send_logs_total);
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Host {
     pub(crate) blocks: u32,
     /// Range sets of the pool.
     pub(crate) range_sets: u32,
+    /// Send logs of the pool; without one losses are found by RFC 6675.
+    pub(crate) send_logs: u32,
     /// Only this version of IP.
     pub(crate) ip_version: Option<u8>,
 }
@@ -100,6 +102,7 @@ impl Script {
                 mss: 1_460,
                 blocks: 512,
                 range_sets: 8,
+                send_logs: 1,
                 ip_version: None,
             },
             lines: Vec::new(),

@@ -83,6 +83,7 @@ impl Play {
             memory: Memory::new(MemoryConfig {
                 blocks: host.blocks,
                 range_sets: host.range_sets,
+                send_logs: host.send_logs,
             }),
             mtu: host.mss + if stage.is_ipv4 { 40 } else { 60 },
             now: START,
@@ -363,7 +364,8 @@ impl Play {
         }
         let counts = self.memory.counts();
         let is_home = counts.blocks_free == counts.blocks_total
-            && counts.range_sets_free == counts.range_sets_total;
+            && counts.range_sets_free == counts.range_sets_total
+            && counts.send_logs_free == counts.send_logs_total;
         if is_home {
             Ok(())
         } else {

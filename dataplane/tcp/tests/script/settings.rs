@@ -52,6 +52,7 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "mss" => host.mss = number()?,
         "blocks" => host.blocks = number()?,
         "range_sets" => host.range_sets = number()?,
+        "send_logs" => host.send_logs = number()?,
         "ip" => host.ip_version = Some(small()?),
         _ => return Err(format!("{key} is no setting")),
     }

@@ -51,6 +51,7 @@ impl Host {
             memory: Memory::new(MemoryConfig {
                 blocks: BLOCKS,
                 range_sets: 4,
+                send_logs: 4,
             }),
             tcb: None,
             end: None,
@@ -294,6 +295,10 @@ impl Host {
         assert_eq!(
             counts.range_sets_free, counts.range_sets_total,
             "range sets are missing"
+        );
+        assert_eq!(
+            counts.send_logs_free, counts.send_logs_total,
+            "send logs are missing"
         );
     }
 }

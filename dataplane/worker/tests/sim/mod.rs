@@ -224,6 +224,10 @@ pub(crate) fn check_no_leak<P: Port, A: App>(worker: &Worker<P, A>) {
         memory.range_sets_free, memory.range_sets_total,
         "range sets leaked"
     );
+    assert_eq!(
+        memory.send_logs_free, memory.send_logs_total,
+        "send logs leaked"
+    );
     let frames = worker.port(0).frame_counts();
     assert_eq!(frames.held, 0, "frames leaked: {frames:?}");
     assert_eq!(worker.stack().flows(), 0);
