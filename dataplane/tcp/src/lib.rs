@@ -38,6 +38,7 @@ mod seq;
 mod settings;
 mod snapshot;
 mod state;
+mod tail_probe;
 mod tcb;
 mod text;
 mod timeout;

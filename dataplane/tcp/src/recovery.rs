@@ -9,7 +9,7 @@ use crate::memory::Memory;
 use crate::ranges::Range;
 use crate::scoreboard::{DUP_THRESH, Outstanding};
 use crate::sent::SendLog;
-use crate::tcb::{Flags, Tcb};
+use crate::tcb::{Flags, Owes, Tcb};
 use crate::{Context, SeqNum};
 
 /// What an ACK says about loss.
@@ -212,6 +212,7 @@ impl Tcb {
     }
 
     pub(crate) fn enter_fast_recovery(&mut self) {
+        self.owes.remove(Owes::TAIL_PROBE);
         // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
         let has_duplicates = self.recovery.dup_acks > 0;
         let flight_size = if has_duplicates {
@@ -262,8 +263,10 @@ impl Tcb {
     /// All that is outstanding is sent again, from the beginning.
     pub(crate) fn go_back(&mut self, memory: &mut Memory) {
         self.recovery.go_back(self.snd.una, self.snd.nxt);
+        self.owes.remove(Owes::TAIL_PROBE);
         if let Some(log) = memory.log_mut(self.snd.log) {
             log.mark_all_lost();
+            log.tail_probe = None;
         }
     }
 

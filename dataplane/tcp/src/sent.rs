@@ -98,6 +98,15 @@ pub(crate) struct Newest {
     pub(crate) rtt_us: u32,
 }
 
+/// A tail loss probe under way, RFC 8985 section 7.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TailProbe {
+    /// TLP.end_seq: SND.NXT when it was sent.
+    pub(crate) end: SeqNum,
+    /// TLP.is_retrans: it brought nothing new.
+    pub(crate) is_again: bool,
+}
+
 /// The record of what is outstanding, while something is.
 #[derive(Debug)]
 pub(crate) struct SendLog {
@@ -110,6 +119,8 @@ pub(crate) struct SendLog {
     pub(crate) fack: SeqNum,
     /// RACK.dsack_round: until this is acknowledged, a D-SACK widens the window once.
     pub(crate) dsack_round: Option<SeqNum>,
+    /// The tail loss probe that is not answered.
+    pub(crate) tail_probe: Option<TailProbe>,
 }
 
 impl SendLog {
@@ -121,6 +132,7 @@ impl SendLog {
             newest: None,
             fack: left,
             dsack_round: None,
+            tail_probe: None,
         }
     }
 

@@ -91,6 +91,7 @@ impl Tcb {
         match (timer, self.state) {
             (Timer::Retransmit, _) => "on",
             (Timer::Persist, _) => "persist",
+            (Timer::Reorder, _) if self.is_tail_watched() => "probe",
             (Timer::Reorder, _) => "reorder",
             (Timer::DelayedAck, _) => "delack",
             (Timer::Keepalive, _) => "keepalive",

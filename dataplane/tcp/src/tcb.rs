@@ -69,6 +69,8 @@ bitflags! {
         const READ_CLOSED = 1 << 16;
         /// RACK.reordering_seen: the path has delivered segments out of order (RFC 8985 5.3).
         const REORDERING = 1 << 17;
+        /// All is acknowledged, the last of it by a tail loss probe or by what it repeated.
+        const TAIL_PROBED = 1 << 18;
     }
 }
 
@@ -88,6 +90,8 @@ bitflags! {
         const PROBE = 1 << 4;
         /// A keep-alive probe.
         const KEEPALIVE = 1 << 5;
+        /// A tail loss probe (RFC 8985 7.3).
+        const TAIL_PROBE = 1 << 6;
     }
 }
 

@@ -3,7 +3,7 @@
 //! | timer | what happens | from |
 //! |---|---|---|
 //! | user | the connection is given up | 3.8.3, RFC 5482 |
-//! | reordering | what was late is lost | RFC 8985 6.3 |
+//! | reordering | what was late is lost; or the tail is probed | RFC 8985 6.3, 7.3 |
 //! | retransmission | the oldest segment goes again, the RTO doubles; R2 ends it | 3.8.1, RFC 6298 |
 //! | persist | the closed window is probed | 3.8.6.1 |
 //! | keep-alive | a silent peer is probed, and given up after some probes | 3.8.4 |
@@ -39,6 +39,7 @@ impl Tcb {
             match timer {
                 Timer::User => self.finish(Event::TimedOut, End::TimedOut, cx.memory),
                 Timer::Closing => self.on_closing_timeout(cx),
+                Timer::Reorder if self.is_tail_watched() => self.on_probe_timeout(cx),
                 Timer::Reorder => self.on_reorder_timeout(cx),
                 Timer::Retransmit => self.on_retransmit_timeout(&mut events, cx),
                 Timer::Persist => self.on_persist_timeout(cx),
@@ -152,6 +153,7 @@ impl Tcb {
         let is_waiting = flight_size > 0 || self.unsent() > 0;
         if flight_size == 0 || self.snd.wnd == 0 {
             self.timers.disarm(Timer::Reorder);
+            self.owes.remove(Owes::TAIL_PROBE);
         }
         if self.snd.wnd == 0 && is_waiting {
             // SHLD-17: what lies beyond the edge does not time out; MUST-35: it is probed.

@@ -24,7 +24,8 @@ pub(crate) enum Timer {
     /// The end of a closing state, and which one the state tells: 2 MSL in TIME_WAIT, the orphan's
     /// wait in FIN_WAIT2, linger while our FIN is not acknowledged.
     Closing,
-    /// What is late may only have been overtaken, until now (RFC 8985 6.3).
+    /// What is late may only have been overtaken, until now (RFC 8985 6.3); or, where nothing that
+    /// is outstanding is SACKed, the tail is probed (RFC 8985 7.2).
     Reorder,
 }
 

@@ -42,6 +42,7 @@ impl Tcb {
         }
         self.check_ack_range(seg, cx.now)?;
         self.take_delivery(seg, cx);
+        self.check_tail_probe(seg, cx);
         let kind = self.kind_of_ack(seg, cx);
         let had_window = self.snd.wnd > 0;
         if seg.ack.after(self.snd.una) {
@@ -49,6 +50,9 @@ impl Tcb {
         }
         self.update_window(seg, had_window, cx);
         self.on_ack_kind(kind, cx);
+        if matches!(kind, AckKind::New { .. }) {
+            self.watch_tail(cx);
+        }
         if self.state == State::Closed {
             Err(Stop::Taken)
         } else {

@@ -114,6 +114,7 @@ impl Tcb {
         self.note_sent(range, cx);
         match piece.why {
             Why::New => {}
+            Why::TailProbe => self.on_tail_probe_sent(range, cx),
             Why::Probe => self.on_probe_sent(),
             Why::Again { is_rescue } => self.recovery.on_sent_again(range, is_rescue),
         }
@@ -134,9 +135,13 @@ impl Tcb {
             }
         }
         // RFC 6298 5.1, and never earlier than RTO after the oldest segment went out last.
-        if piece.seq == self.snd.una || !self.timers.is_armed(Timer::Retransmit) {
+        let is_tail_probe = piece.why == Why::TailProbe;
+        if piece.seq == self.snd.una || is_tail_probe || !self.timers.is_armed(Timer::Retransmit) {
             self.restart_retransmit_timer(now);
         }
         self.start_user_timer(now);
+        if piece.why == Why::New {
+            self.watch_tail(cx);
+        }
     }
 }

@@ -52,6 +52,8 @@ pub(super) enum Why {
         /// RFC 6675's rescue retransmission.
         is_rescue: bool,
     },
+    /// Nothing was heard for two round trips: a tail loss probe.
+    TailProbe,
 }
 
 impl Piece {
@@ -96,6 +98,9 @@ impl Tcb {
         if self.snd.wnd == 0 {
             return self.next_probe(max);
         }
+        if self.owes.contains(Owes::TAIL_PROBE) {
+            return self.next_tail_probe(max);
+        }
         let room = self.cwnd_room(cx.memory);
         let again = self.next_again(cx.memory).and_then(|(range, is_forced)| {
             let piece = self.piece_again(range, max, false)?;
@@ -105,6 +110,20 @@ impl Tcb {
             .or_else(|| self.next_new(max, room))
             .or_else(|| self.next_spare_piece(max, room, cx.memory))
             .or_else(|| self.next_probe(max))
+    }
+
+    /// RFC 8985 7.3: a new segment, whatever the congestion window says, or else the last one again.
+    fn next_tail_probe(&self, max: u32) -> Option<Piece> {
+        let why = Why::TailProbe;
+        if let Some(piece) = self.offer_new(max) {
+            return Some(Piece { why, ..piece });
+        }
+        let last = Range {
+            left: (self.snd.nxt - max).latest(self.snd.una),
+            right: self.snd.nxt,
+        };
+        let piece = self.piece_again(last, max, false)?;
+        Some(Piece { why, ..piece })
     }
 
     /// Octets of text that a segment has room for beside its options (MUST-16).
