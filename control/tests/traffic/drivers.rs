@@ -1,7 +1,9 @@
 //! The same exchange over each driver and mode.
 
+use std::net::TcpStream;
+
 use tidegate::testbed::{Bed, Ports};
-use tidegate::topology::Plan;
+use tidegate::topology::{Plan, Service};
 
 use crate::digest::Text;
 use crate::kernel::{connect, exchange, join, listen};
@@ -74,4 +76,35 @@ fn af_xdp_in_generic_mode() {
 #[test]
 fn af_packet() {
     assert_served(plan(), "af_packet", "", "");
+}
+
+#[test]
+fn tap() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    // The device is made by Tidegate; at its other end is the kernel of the same namespace.
+    let text = format!(
+        "[admin]\nsocket = \"{}\"\n[[port]]\ninterface = \"tap0\"\ndriver = \"tap\"\n\
+         addresses = [\"203.0.113.1/24\", \"2001:db8:3::1/64\"]\n{}",
+        bed.folder().socket().display(),
+        listener("echo", 7, "echo"),
+    );
+    let tidegate = Service::start(TIDEGATE, bed.tidegate(), bed.folder(), &text).unwrap();
+    assert_eq!(tidegate.status().ports[0].driver, "tap");
+    let namespace = bed.tidegate();
+    for address in ["203.0.113.2/24", "2001:db8:3::2/64"] {
+        let nodad = address.contains(':').then_some("nodad");
+        let mut arguments = vec!["address", "add", address, "dev", "tap0"];
+        arguments.extend(nodad);
+        namespace.ip(&arguments).unwrap();
+    }
+    namespace.ip(&["link", "set", "dev", "tap0", "up"]).unwrap();
+    for to in ["203.0.113.1:7", "[2001:db8:3::1]:7"] {
+        let stream = namespace.run(|| TcpStream::connect(to)).unwrap();
+        let (sent, received) = exchange(&stream, Text::new(4, 1_000_000));
+        assert_eq!(received, sent, "{to}");
+    }
+    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_books_balance(&stats(&bed));
 }
