@@ -22,6 +22,18 @@ use crate::{
     PortDrop, PortFrameCounts, WaitFds, host,
 };
 
+/// What to know about a veth where no XDP program in the driver keeps the peer from handing over
+/// segments of up to 64 KiB, as virtual interfaces do among themselves.
+fn note_of_uncut_segments(interface: &host::Interface) -> Option<String> {
+    let name = &interface.name;
+    (interface.kind.as_deref() == Some("veth")).then(|| {
+        format!(
+            "{name} is a veth: segments longer than a frame, which a kernel at its other end hands \
+             over uncut, are dropped as rx_too_long: there, `ethtool -K <peer> tso off`"
+        )
+    })
+}
+
 /// A port on an interface of this machine, by whichever driver works there.
 #[derive(Debug)]
 pub enum Driver {

@@ -27,7 +27,7 @@ use af_xdp::Frame;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use tidegate_wire::{Instant, RxChecksum};
 
-use super::{filter, tx_drop};
+use super::{filter, note_of_uncut_segments, tx_drop};
 use crate::memory::PacketMemory;
 use crate::sys::packet::{self, Received};
 use crate::{
@@ -189,6 +189,7 @@ fn facts(config: &OpenConfig, interface: &host::Interface, queue: u32) -> Facts 
              rx_too_long: `ethtool -K {name} gro off`"
         ));
     }
+    notes.extend(note_of_uncut_segments(interface));
     for (family, path) in [
         ("ipv4", "/proc/sys/net/ipv4/ip_forward"),
         ("ipv6", "/proc/sys/net/ipv6/conf/all/forwarding"),

@@ -125,6 +125,8 @@ fn several_ports_share_the_flows() {
 fn a_frame_longer_than_ours_is_dropped_by_name() {
     in_space(|space| {
         let mut port = open(space, &config());
+        let notes = &port.facts().notes;
+        assert!(notes.iter().any(|note| note.contains("uncut")), "{notes:?}");
         ip(&["-n", &space.port, "link", "set", PORT_IF, "mtu", "4000"]);
         ip(&["-n", &space.peer, "link", "set", "peer0", "mtu", "4000"]);
         with_peer(&mut port, &space.peer, || {

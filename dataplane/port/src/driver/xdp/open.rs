@@ -7,6 +7,7 @@ use af_xdp::{
 use tidegate_wire::{Instant, RxChecksum};
 
 use super::{Queue, SharedProgram, XdpPort};
+use crate::driver::note_of_uncut_segments;
 use crate::memory::frame_size;
 use crate::{
     DriverKind, Error, FRAMES_MIN, Facts, Offloads, OpenConfig, PortCounters, QueueFacts, XdpMode,
@@ -91,9 +92,15 @@ fn attach(config: &OpenConfig, queues: u32) -> Result<Program, Error> {
     Ok(program)
 }
 
-/// In the generic mode the kernel may have merged segments before we see them.
+/// In the generic mode the kernel may have merged segments before we see them, or a peer not cut
+/// them.
 fn note_merging(interface: &host::Interface, ports: &mut [Unserved]) {
     let name = &interface.name;
+    if let Some(note) = note_of_uncut_segments(interface) {
+        for port in &mut *ports {
+            port.notes.push(note.clone());
+        }
+    }
     if host::offload(name, host::Offload::Gro).unwrap_or(false) {
         for port in ports {
             port.notes.push(format!(
