@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use tidegate::testbed::{Bed, Ports};
 use tidegate::topology::{Plan, Service};
+use tidegate_port::host::{Offload, set_offload};
 
 use crate::digest::Text;
 use crate::kernel::{connect, exchange, join, listen};
@@ -14,10 +15,13 @@ use crate::{TIDEGATE, wait_until};
 
 /// Echoes and texts through proxies; then the ports must say that they are what was asked for.
 fn assert_served(plan: Plan, driver: &'static str, keys: &str, mode: &str) {
-    let Some(bed) = Bed::with_plan(TIDEGATE, plan) else {
-        return;
-    };
-    let servers = back(0, 8000).map(|at| listen(&bed, at));
+    if let Some(bed) = Bed::with_plan(TIDEGATE, plan) {
+        assert_serves(&bed, driver, keys, mode);
+    }
+}
+
+fn assert_serves(bed: &Bed, driver: &'static str, keys: &str, mode: &str) {
+    let servers = back(0, 8000).map(|at| listen(bed, at));
     let ports = Ports {
         driver,
         front: keys.to_owned(),
@@ -33,11 +37,11 @@ fn assert_served(plan: Plan, driver: &'static str, keys: &str, mode: &str) {
         );
     }
     for to in front(7) {
-        let (sent, received) = exchange(&connect(&bed, to), Text::new(1, 1_000_000));
+        let (sent, received) = exchange(&connect(bed, to), Text::new(1, 1_000_000));
         assert_eq!(received, sent, "{to}");
     }
     for (to, number) in ways() {
-        let (client, server) = join(&bed, to, &servers[number]);
+        let (client, server) = join(bed, to, &servers[number]);
         std::thread::scope(|scope| {
             let other = scope.spawn(|| exchange(&server, Text::new(2, 1_000_000)));
             let (up_sent, down_received) = exchange(&client, Text::new(3, 1_000_000));
@@ -45,8 +49,8 @@ fn assert_served(plan: Plan, driver: &'static str, keys: &str, mode: &str) {
             assert_eq!((up_received, down_received), (up_sent, down_sent), "{to}");
         });
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
-    assert_books_balance(&stats(&bed));
+    wait_until("the connections are gone", || live_flows(bed) == 0);
+    assert_books_balance(&stats(bed));
 }
 
 fn plan() -> Plan {
@@ -76,6 +80,25 @@ fn af_xdp_in_generic_mode() {
 #[test]
 fn af_packet() {
     assert_served(plan(), "af_packet", "", "");
+}
+
+/// A kernel hands large segments to a veth uncut, unless it is told to cut them before.
+#[test]
+fn af_packet_and_generic_mode_with_peers_that_cut_segments() {
+    for (driver, keys) in [("af_packet", ""), ("af_xdp", "xdp_mode = \"generic\"\n")] {
+        let plan = Plan {
+            large_segments: true,
+            ..plan()
+        };
+        let Some(bed) = Bed::with_plan(TIDEGATE, plan) else {
+            return;
+        };
+        for namespace in [bed.client(), bed.backends()] {
+            let cut = || set_offload("eth0", Offload::Tso, false);
+            namespace.run(cut).unwrap();
+        }
+        assert_serves(&bed, driver, keys, "");
+    }
 }
 
 #[test]
