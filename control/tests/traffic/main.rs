@@ -24,6 +24,7 @@ mod kernel;
 mod many;
 mod mistakes;
 mod options;
+mod outage;
 mod pcap;
 mod pressure;
 mod raw;
