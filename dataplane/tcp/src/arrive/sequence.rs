@@ -89,8 +89,13 @@ impl Tcb {
         if seg.seq == nxt || is_in_window(seg.seq) {
             return true;
         }
+        // RFC 5961 3.2: where a RST begins is all that counts of it. Else a blind one with much text
+        // would reach RCV.NXT from far before it.
+        if seg.has(TcpFlags::RST) {
+            return false;
+        }
         match seg.len() {
-            0 => seg.seq == nxt + wnd && !seg.has(TcpFlags::RST),
+            0 => seg.seq == nxt + wnd,
             len => is_in_window(seg.seq + (len - 1)),
         }
     }
