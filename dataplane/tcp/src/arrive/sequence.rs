@@ -23,9 +23,14 @@ impl Tcb {
         if !self.has(Flags::TIMESTAMPS) || seg.has(TcpFlags::RST) {
             return Ok(());
         }
-        // 3.2: once agreed on, a segment without them is dropped and ends nothing.
+        // 3.2: once agreed on, a segment without them is dropped and ends nothing. A SYN goes on, to
+        // be challenged (RFC 5961 4.2): a peer that begins anew may have none to offer.
         let Some(timestamps) = seg.options.timestamps else {
-            return Err(Discard::TcpNoTimestamp.into());
+            return if seg.has(TcpFlags::SYN) {
+                Ok(())
+            } else {
+                Err(Discard::TcpNoTimestamp.into())
+            };
         };
         let age_s = seconds(cx.now).wrapping_sub(self.rcv.ts_recent_at_s);
         let is_known = self.has(Flags::TS_RECENT) && age_s < TS_RECENT_VALID_S;
