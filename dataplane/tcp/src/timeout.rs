@@ -21,6 +21,10 @@ use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Tcb};
 use crate::timers::Timer;
 
+/// RFC 9293 3.8.6.2.1, MUST-38: how long a window too small to be polite may hold text back. The RFC
+/// proposes 0.1 to 1 s; below that it is one RTO.
+const OVERRIDE_MAX: Duration = Duration::from_secs(1);
+
 impl Tcb {
     /// When [`on_timeout`](Self::on_timeout) is to be called next, if nothing happens before.
     #[must_use]
@@ -174,23 +178,28 @@ impl Tcb {
         }
     }
 
-    /// SHLD-29, SHLD-30: the first probe after one RTO, then twice as long each time.
+    /// SHLD-29, SHLD-30: the first probe after one RTO, then twice as long each time. A window that
+    /// is small and not closed is used after one RTO each time, a second at most (MUST-38).
     fn start_persist_timer(&mut self, cx: &Context<'_>) {
         if self.timers.is_armed(Timer::Persist) || self.owes.contains(Owes::PROBE) {
             return;
         }
-        let doubled = self
-            .rtt
-            .rto()
-            .saturating_mul(1 << self.window_probes.min(16));
-        self.timers
-            .arm(Timer::Persist, cx.now + doubled.min(cx.settings.rto_max));
+        let rto = self.rtt.rto();
+        let wait = if self.snd.wnd == 0 {
+            let doubled = rto.saturating_mul(1 << self.window_probes.min(16));
+            doubled.min(cx.settings.rto_max)
+        } else {
+            rto.min(OVERRIDE_MAX)
+        };
+        self.timers.arm(Timer::Persist, cx.now + wait);
     }
 
     /// A probe went out; the persist timer starts when the timers are settled.
     pub(crate) fn on_probe_sent(&mut self) {
         self.owes.remove(Owes::PROBE);
-        self.window_probes = self.window_probes.saturating_add(1);
+        if self.snd.wnd == 0 {
+            self.window_probes = self.window_probes.saturating_add(1);
+        }
     }
 
     /// RFC 6298 5.2, 5.3: the RTO runs from now, while something is outstanding.
