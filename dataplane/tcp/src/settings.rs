@@ -31,7 +31,8 @@ pub struct Keepalive {
     pub idle: Duration,
     /// Time between probes.
     pub interval: Duration,
-    /// Probes that may stay unanswered; after one more interval the connection is given up.
+    /// Probes that may stay unanswered; after one more interval the connection is given up. One
+    /// counts as two (MUST-29).
     pub count: u8,
 }
 

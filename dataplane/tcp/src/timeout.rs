@@ -25,6 +25,10 @@ use crate::timers::Timer;
 /// proposes 0.1 to 1 s; below that it is one RTO.
 const OVERRIDE_MAX: Duration = Duration::from_secs(1);
 
+/// RFC 9293 3.8.4, MUST-29: probes before a silent peer counts as dead, whatever is asked for. A
+/// single one, or its answer, can be lost like anything else.
+const KEEPALIVE_PROBES_MIN: u8 = 2;
+
 impl Tcb {
     /// When [`on_timeout`](Self::on_timeout) is to be called next, if nothing happens before.
     #[must_use]
@@ -130,8 +134,8 @@ impl Tcb {
             self.timers.arm(Timer::Keepalive, at);
             return;
         }
-        // MUST-29: never after one probe alone, unless that is what was asked for.
-        if self.keepalive_probes >= keepalive.count {
+        // MUST-29: never after one probe alone.
+        if self.keepalive_probes >= keepalive.count.max(KEEPALIVE_PROBES_MIN) {
             self.reset_with(Event::TimedOut, End::TimedOut, cx.memory);
             return;
         }
