@@ -64,7 +64,7 @@ impl Tcb {
         Ok(events)
     }
 
-    /// SHLD-26: a hard error ends the connection, but RFC 5927 6 has the last word: once both ends
+    /// SHLD-26: a hard error ends the connection, but RFC 5927 5.2 has the last word: once both ends
     /// have proven that they are there it is a soft one.
     fn on_hard_error(&mut self, cx: &mut Context<'_>) -> Events {
         if !matches!(self.state, State::SynSent | State::SynReceived) {
