@@ -24,8 +24,13 @@ pub(crate) struct Probe<A: App> {
 
 impl<A: App> Probe<A> {
     pub(crate) fn new(app: A, config: WorkerConfig) -> Self {
+        Self::with_addresses(app, config, &[A4, A6])
+    }
+
+    pub(crate) fn with_addresses(app: A, config: WorkerConfig, addresses: &[&str]) -> Self {
         let (port, other) = Link::pair(LinkConfig::default()).unwrap();
-        let addresses: Vec<Cidr> = [A4, A6].iter().map(|text| text.parse().unwrap()).collect();
+        let addresses: Vec<Cidr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        let announcements = addresses.len();
         let gateways = vec![ip("192.0.2.254/24")];
         let mac = other.facts().mac;
         let config = WorkerConfig {
@@ -40,7 +45,7 @@ impl<A: App> Probe<A> {
             vlan: None,
         };
         // The announcements.
-        assert_eq!(probe.receive().len(), 2);
+        assert_eq!(probe.receive().len(), announcements);
         probe
     }
 

@@ -1,0 +1,194 @@
+//! What stands in the IP header of segments, and which of our addresses: RFC 9293 3.9.1 and 3.9.2.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code stops where something is missing"
+)]
+
+#[cfg(test)]
+mod sim;
+
+use sim::apps::Echo;
+use sim::probe::{Probe, body, segments, tcp};
+use sim::{A4, A6, ip};
+use tidegate_tcp::{End, Settings, State};
+use tidegate_wire::{ArpOp, Body, Discard, Icmpv4, Ip, Tcp, TcpFlags};
+use tidegate_worker::{FlowId, Listen, Open, WorkerConfig};
+
+const US: &str = "192.0.2.1";
+const US_TOO: &str = "192.0.2.9";
+const PEER: &str = "192.0.2.2";
+
+/// A worker with two addresses of IPv4 that knows where the peer lives.
+fn probe(settings: Settings) -> Probe<Echo> {
+    let config = WorkerConfig {
+        settings: vec![settings],
+        ..WorkerConfig::default()
+    };
+    let addresses = [A4, "192.0.2.9/24", A6];
+    let mut probe = Probe::with_addresses(Echo::ready(), config, &addresses);
+    let frame = probe.arp(ArpOp::Request, PEER, US);
+    assert_eq!(probe.ask(&frame).len(), 1);
+    probe
+}
+
+/// The headers of the segments among `frames`.
+fn headers(frames: &[Vec<u8>]) -> Vec<(Ip, Tcp)> {
+    let header = |frame: &Vec<u8>| match body(frame) {
+        Body::Tcp(ip, tcp, _) => Some((ip, tcp)),
+        _ => None,
+    };
+    frames.iter().filter_map(header).collect()
+}
+
+#[test]
+fn hop_limit_and_diffserv_are_as_set_on_every_segment() {
+    let mut probe = probe(Settings {
+        hop_limit: 7,
+        traffic_class: 0xb8,
+        ..Settings::default()
+    });
+    let stack = probe.worker.stack_mut();
+    stack.listen(Listen::on(9)).unwrap();
+    stack
+        .open(Open::to("192.0.2.2:80".parse().unwrap()))
+        .unwrap();
+    let mut frames = probe.receive();
+    let syn = headers(&frames)[0].1;
+    let answer = tcp(
+        (80, syn.src_port),
+        (500, syn.seq.wrapping_add(1)),
+        TcpFlags::SYN | TcpFlags::ACK,
+    );
+    let frame = probe.segment((PEER, US), &answer, b"");
+    frames.extend(probe.ask(&frame));
+    let frame = probe.segment((PEER, US), &tcp((81, 9), (1, 0), TcpFlags::SYN), b"");
+    frames.extend(probe.ask(&frame));
+    let headers = headers(&frames);
+    assert!(headers.len() >= 3, "SYN, ACK, SYN-ACK");
+    for (ip, tcp) in headers {
+        assert_eq!((ip.hop_limit, ip.traffic_class), (7, 0xb8), "{tcp:?}");
+    }
+}
+
+#[test]
+fn an_open_may_choose_the_address_and_every_segment_keeps_it() {
+    let mut probe = probe(Settings::default());
+    for (local, used) in [(None, US), (Some(US), US), (Some(US_TOO), US_TOO)] {
+        let stack = probe.worker.stack_mut();
+        let open = Open {
+            local: local.map(|text| text.parse().unwrap()),
+            ..Open::to("192.0.2.2:80".parse().unwrap())
+        };
+        let flow = stack.open(open).unwrap();
+        let mut frames = probe.receive();
+        let syn = headers(&frames)[0].1;
+        let answer = tcp(
+            (80, syn.src_port),
+            (500, syn.seq.wrapping_add(1)),
+            TcpFlags::SYN | TcpFlags::ACK,
+        );
+        let frame = probe.segment((PEER, used), &answer, b"");
+        frames.extend(probe.ask(&frame));
+        probe.worker.stack_mut().abort(flow);
+        frames.extend(probe.receive());
+        let headers = headers(&frames);
+        assert!(headers.len() >= 3, "SYN, ACK, RST");
+        for (header, tcp) in headers {
+            assert_eq!(header.src, ip(&format!("{used}/24")), "{tcp:?}");
+        }
+    }
+}
+
+#[test]
+fn a_port_can_be_listened_on_while_an_open_from_it_is_pending() {
+    let mut probe = probe(Settings::default());
+    let stack = probe.worker.stack_mut();
+    let open = Open {
+        local_port: Some(9),
+        ..Open::to("192.0.2.2:80".parse().unwrap())
+    };
+    let flow = stack.open(open).unwrap();
+    stack.listen(Listen::on(9)).unwrap();
+    assert_eq!(segments(&probe.receive()).len(), 1);
+    let other = probe.segment((PEER, US), &tcp((81, 9), (1, 0), TcpFlags::SYN), b"");
+    let answers = segments(&probe.ask(&other));
+    assert_eq!(answers[0].flags, TcpFlags::SYN | TcpFlags::ACK);
+    // The one that is pending is not disturbed; a SYN from its peer is a simultaneous open.
+    assert_eq!(probe.worker.stack().state(flow), Some(State::SynSent));
+    let same = probe.segment((PEER, US), &tcp((80, 9), (1, 0), TcpFlags::SYN), b"");
+    assert_eq!(segments(&probe.ask(&same)).len(), 1);
+    assert_eq!(probe.worker.stack().state(flow), Some(State::SynReceived));
+}
+
+#[test]
+fn source_quench_is_discarded_in_silence() {
+    let mut probe = probe(Settings::default());
+    let (flow, quoted) = open(&mut probe);
+    let body = [&[0; 4], quoted.as_slice()].concat();
+    let quench = Icmpv4::Other {
+        kind: 4,
+        code: 0,
+        body: &body,
+    };
+    let frame = probe.icmpv4(("192.0.2.254", US), &quench);
+    assert!(probe.ask(&frame).is_empty());
+    assert_eq!(probe.discarded(Discard::IcmpTypeUnknown), 1);
+    assert_eq!(probe.worker.stack().state(flow), Some(State::SynSent));
+}
+
+/// Opens a flow and answers the datagram that an ICMP error about it quotes.
+fn open(probe: &mut Probe<Echo>) -> (FlowId, Vec<u8>) {
+    let stack = probe.worker.stack_mut();
+    let flow = stack
+        .open(Open::to("192.0.2.2:80".parse().unwrap()))
+        .unwrap();
+    let syn = probe.receive();
+    (flow, syn[0][14..42].to_vec())
+}
+
+#[test]
+fn soft_errors_end_nothing_and_hard_ones_end_an_open() {
+    let mut probe = probe(Settings::default());
+    let router = ("192.0.2.254", US);
+    let (flow, quoted) = open(&mut probe);
+    let quoted = quoted.as_slice();
+    let unreachable = |code| Icmpv4::Unreachable {
+        code,
+        next_hop_mtu: 0,
+        quoted,
+    };
+    let pointer = 0;
+    let soft = [
+        unreachable(0),
+        unreachable(1),
+        unreachable(5),
+        Icmpv4::TimeExceeded { code: 0, quoted },
+        Icmpv4::TimeExceeded { code: 1, quoted },
+        Icmpv4::ParameterProblem {
+            code: 0,
+            pointer,
+            quoted,
+        },
+    ];
+    for message in soft {
+        let frame = probe.icmpv4(router, &message);
+        assert!(probe.ask(&frame).is_empty());
+        assert_eq!(
+            probe.worker.stack().state(flow),
+            Some(State::SynSent),
+            "{message:?}"
+        );
+    }
+    for code in [2, 3] {
+        let (flow, quoted) = open(&mut probe);
+        let message = Icmpv4::Unreachable {
+            code,
+            next_hop_mtu: 0,
+            quoted: &quoted,
+        };
+        let frame = probe.icmpv4(router, &message);
+        assert!(probe.ask(&frame).is_empty());
+        assert_eq!(probe.worker.app().ends[&flow], [End::Unreachable], "{code}");
+    }
+}
