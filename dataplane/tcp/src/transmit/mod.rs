@@ -101,7 +101,10 @@ impl Tcb {
             }
         }
         self.snd.sent_at = now;
-        self.timers.arm(Timer::Retransmit, now + self.rtt.rto());
+        // RFC 6298 5.1: a running timer runs on, or who repeats its SYN could prolong SYN-RECEIVED.
+        if !self.timers.is_armed(Timer::Retransmit) {
+            self.timers.arm(Timer::Retransmit, now + self.rtt.rto());
+        }
     }
 
     fn on_piece_sent(&mut self, piece: &Piece, cx: &mut Context<'_>) {
