@@ -36,7 +36,7 @@ fn probe(settings: Settings) -> Probe<Echo> {
 fn headers(frames: &[Vec<u8>]) -> Vec<(Ip, Tcp)> {
     let header = |frame: &Vec<u8>| match body(frame) {
         Body::Tcp(ip, tcp, _) => Some((ip, tcp)),
-        _ => None,
+        Body::Arp(_) | Body::Icmpv4(..) | Body::Icmpv6(..) => None,
     };
     frames.iter().filter_map(header).collect()
 }
