@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod sim;
 
+use core::time::Duration;
+
 use sim::apps::Echo;
 use sim::probe::{Probe, body, segments, tcp};
 use sim::{A4, A6, ip};
@@ -191,4 +193,24 @@ fn soft_errors_end_nothing_and_hard_ones_end_an_open() {
         assert!(probe.ask(&frame).is_empty());
         assert_eq!(probe.worker.app().ends[&flow], [End::Unreachable], "{code}");
     }
+}
+
+#[test]
+fn at_r1_the_way_is_looked_at_again() {
+    // RFC 9293 3.8.3, MUST-20: the SYN goes again after 1, 3 and 7 s, and the third time is R1.
+    let mut probe = probe(Settings::default());
+    open(&mut probe);
+    // A frame of a turn that did nothing else is seen with the next SYN, at 15 s.
+    let mut asked_at = None;
+    for step in 1..=170_u64 {
+        probe.now += Duration::from_millis(100);
+        let is_asked = |frame: &Vec<u8>| matches!(body(frame), Body::Arp(_));
+        if probe.receive().iter().any(is_asked) {
+            asked_at = asked_at.or(Some(step));
+        }
+    }
+    assert!(
+        asked_at.is_some_and(|step| step >= 70),
+        "asked for the peer at {asked_at:?} tenths of a second"
+    );
 }
