@@ -7,7 +7,7 @@ use std::thread;
 
 use tidegate::testbed::Bed;
 
-use crate::setting::{back, front, proxy, stats};
+use crate::setting::{assert_nothing_remains, back, front, proxy, stats};
 use crate::web::{Asking, serve};
 use crate::{TIDEGATE, wait_until};
 
@@ -103,6 +103,7 @@ fn death_of_a_backend_breaks_its_own_connections_only() {
         }
         assert_eq!(served, [CLIENTS; 2], "round robin");
     });
+    assert_nothing_remains(bed);
     let backends = stats(bed).backends;
     for (name, is_dead) in [("a4", true), ("a6", true), ("b4", false), ("b6", false)] {
         let backend = &backends[&format!("web/web/{name}")];

@@ -5,12 +5,10 @@ use std::thread;
 
 use tidegate::testbed::Bed;
 
+use crate::TIDEGATE;
 use crate::digest::{Text, receive};
 use crate::kernel::{connect, exchange, join, listen, send};
-use crate::setting::{
-    assert_books_balance, back, front, listener, live_flows, proxies, stats, ways,
-};
-use crate::{TIDEGATE, wait_until};
+use crate::setting::{assert_nothing_remains, back, front, listener, proxies, ways};
 
 const LENGTH: u64 = 100_000_000;
 
@@ -66,15 +64,4 @@ fn bed_with_servers() -> Option<(Bed, [TcpListener; 2])> {
     let bed = Bed::new(TIDEGATE)?;
     let servers = back(0, 8000).map(|at| listen(&bed, at));
     Some((bed, servers))
-}
-
-/// Connections and text memory come back.
-fn assert_nothing_remains(bed: &Bed) {
-    wait_until("the connections are gone", || live_flows(bed) == 0);
-    let stats = stats(bed);
-    assert_eq!(
-        stats.counters["text_blocks_free"],
-        stats.counters["text_blocks"]
-    );
-    assert_books_balance(&stats);
 }

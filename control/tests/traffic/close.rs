@@ -8,7 +8,7 @@ use tidegate::testbed::Bed;
 
 use crate::digest::{Text, receive};
 use crate::kernel::{assert_reset, exchange, join, listen, reset, send};
-use crate::setting::{back, live_flows, proxies, stats, ways};
+use crate::setting::{assert_nothing_remains, back, proxies, stats, ways};
 use crate::{TIDEGATE, wait_until};
 
 /// Lengths of the texts that both ends send. The longest is more than all windows and queues of the
@@ -47,7 +47,7 @@ fn half_close_goes_through_in_both_directions() {
             one_after_the_other(&server, &client, lengths);
         }
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn both_ends_may_send_and_close_at_once() {
             assert_eq!(down_received, down_sent, "{to}");
         });
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
 }
 
 #[test]
@@ -83,10 +83,12 @@ fn rst_goes_through_in_both_directions() {
         reset(server);
         assert_reset(client);
     }
-    // Nobody waits for anything after a RST.
-    wait_until("the connections are gone", || {
-        stats(&bed).flows.values().sum::<u64>() == 0
-    });
+    assert_nothing_remains(&bed);
+    assert_eq!(
+        stats(&bed).flows["TIME_WAIT"],
+        0,
+        "nobody waits after a RST"
+    );
     let counters = stats(&bed).counters;
     assert_eq!((counters["ended_reset"], counters["ended_aborted"]), (8, 8));
 }
@@ -109,8 +111,5 @@ fn rst_overtakes_text_that_waits() {
         let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
         assert!(kinds.contains(&error.kind()), "{error}");
     }
-    wait_until("text memory is free again", || {
-        let counters = stats(&bed).counters;
-        counters["text_blocks_free"] == counters["text_blocks"]
-    });
+    assert_nothing_remains(&bed);
 }

@@ -9,7 +9,9 @@ use tidegate::testbed::{Bed, skip};
 use tidegate::topology::{Namespace, Process};
 
 use crate::kernel::{assert_reset, connect};
-use crate::setting::{ask, assert_books_balance, front, listener, live_flows, proxy, stats};
+use crate::setting::{
+    ask, assert_books_balance, assert_nothing_remains, front, listener, proxy, stats,
+};
 use crate::web::read_answer;
 use crate::{PATIENCE, TIDEGATE, wait_until, wait_until_equal};
 
@@ -86,7 +88,7 @@ fn be_quiet(bed: &Bed) {
         .client()
         .run(|| std::net::TcpStream::connect_timeout(&front(81)[0], PATIENCE));
     assert!(refused.is_err());
-    wait_until("the connections are gone", || live_flows(bed) == 0);
+    assert_nothing_remains(bed);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tidegate_port::host::{Offload, set_offload};
 
 use crate::digest::{Text, receive};
 use crate::kernel::{connect, exchange, join, listen, send};
-use crate::setting::{back, flows, front, listener, live_flows, proxies, stats, ways};
+use crate::setting::{assert_nothing_remains, back, flows, front, listener, proxies, stats, ways};
 use crate::{TIDEGATE, seed, wait_until};
 
 const LENGTH: u64 = 5_000_000;
@@ -61,7 +61,7 @@ fn every_byte_comes_back_once_and_in_order() {
         }
     });
     assert_damaged(&bed);
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn every_byte_goes_through_a_proxy_once_and_in_order() {
         }
     }
     assert_damaged(&bed);
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
 }
 
 /// Whether Tidegate has text for somebody who has no room for it.
@@ -116,5 +116,5 @@ fn text_goes_on_after_a_closed_window() {
             assert_eq!(received, sending.join().unwrap());
         }
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
 }

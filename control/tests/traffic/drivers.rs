@@ -6,12 +6,10 @@ use tidegate::testbed::{Bed, Ports};
 use tidegate::topology::{Plan, Service};
 use tidegate_port::host::{Offload, set_offload};
 
+use crate::TIDEGATE;
 use crate::digest::Text;
 use crate::kernel::{connect, exchange, join, listen};
-use crate::setting::{
-    assert_books_balance, back, front, listener, live_flows, proxies, stats, ways,
-};
-use crate::{TIDEGATE, wait_until};
+use crate::setting::{assert_nothing_remains, back, front, listener, proxies, ways};
 
 /// Echoes and texts through proxies; then the ports must say that they are what was asked for.
 fn assert_served(plan: Plan, driver: &'static str, keys: &str, mode: &str) {
@@ -49,8 +47,7 @@ fn assert_serves(bed: &Bed, driver: &'static str, keys: &str, mode: &str) {
             assert_eq!((up_received, down_received), (up_sent, down_sent), "{to}");
         });
     }
-    wait_until("the connections are gone", || live_flows(bed) == 0);
-    assert_books_balance(&stats(bed));
+    assert_nothing_remains(bed);
 }
 
 fn plan() -> Plan {
@@ -128,6 +125,5 @@ fn tap() {
         let (sent, received) = exchange(&stream, Text::new(4, 1_000_000));
         assert_eq!(received, sent, "{to}");
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
-    assert_books_balance(&stats(&bed));
+    assert_nothing_remains(&bed);
 }

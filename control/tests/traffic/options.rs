@@ -7,8 +7,8 @@ use tidegate::testbed::{Bed, Ports};
 
 use crate::digest::Text;
 use crate::kernel::{connect, exchange};
-use crate::setting::{assert_books_balance, front, listener, live_flows, stats};
-use crate::{TIDEGATE, seed, wait_until};
+use crate::setting::{assert_nothing_remains, front, listener};
+use crate::{TIDEGATE, seed};
 
 const LENGTH: u64 = 500_000;
 
@@ -85,8 +85,7 @@ fn assert_each_kind_talks(settings: &[(&str, &str)], seed: u64) {
             });
         }
     });
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
-    assert_books_balance(&stats(&bed));
+    assert_nothing_remains(&bed);
 }
 
 #[test]

@@ -10,10 +10,10 @@ use nix::sys::signal::Signal;
 use tidegate::testbed::{Bed, Ports};
 use tidegate::topology::{Namespace, Service};
 
+use crate::TIDEGATE;
 use crate::digest::{Text, receive};
 use crate::kernel::{connect, send};
-use crate::setting::{assert_books_balance, front, listener, live_flows, stats};
-use crate::{TIDEGATE, wait_until};
+use crate::setting::{assert_nothing_remains, front, listener};
 
 const LENGTH: u64 = 20_000_000;
 
@@ -56,8 +56,7 @@ fn assert_survived(bed: &Bed, to: SocketAddr, outage: impl FnOnce()) {
         let received = receive(reader).expect("the peer ends with FIN");
         assert_eq!(received, sending.join().unwrap(), "{to}");
     });
-    wait_until("the connection is gone", || live_flows(bed) == 0);
-    assert_books_balance(&stats(bed));
+    assert_nothing_remains(bed);
 }
 
 fn flap(namespace: &Namespace, interface: &str) {
@@ -106,5 +105,21 @@ fn process_may_be_stopped_and_go_on() {
                 tidegate.process().signal(Signal::SIGCONT).unwrap();
             });
         }
+    }
+}
+
+#[test]
+fn client_may_come_back_with_another_mac_address() {
+    let Some((bed, _tidegate)) = on_driver("auto") else {
+        return;
+    };
+    for (to, mac) in front(7)
+        .into_iter()
+        .zip(["02:00:00:00:00:04", "02:00:00:00:00:06"])
+    {
+        assert_survived(&bed, to, || {
+            let change = ["link", "set", "dev", "eth0", "address", mac];
+            bed.client().ip(&change).unwrap();
+        });
     }
 }

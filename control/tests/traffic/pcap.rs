@@ -6,8 +6,8 @@ use tidegate::testbed::{Bed, Ports, skip};
 
 use crate::digest::Text;
 use crate::kernel::{connect, exchange};
-use crate::setting::{front, listener, live_flows, stats};
-use crate::{PATIENCE, TIDEGATE, wait_until};
+use crate::setting::{assert_nothing_remains, front, listener, stats};
+use crate::{PATIENCE, TIDEGATE};
 
 #[test]
 fn tcpdump_reads_what_a_port_has_written() {
@@ -28,7 +28,7 @@ fn tcpdump_reads_what_a_port_has_written() {
         let (sent, received) = exchange(&connect(&bed, to), Text::new(1, 100_000));
         assert_eq!(received, sent, "{to}");
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
     let counts = stats(&bed).ports["front"].counts.clone();
     tidegate.terminate(PATIENCE, bed.folder()).unwrap();
 

@@ -11,7 +11,7 @@ use tidegate::testbed::Bed;
 
 use crate::digest::{Digest, Text, receive};
 use crate::kernel::{join, listen};
-use crate::setting::{back, live_flows, proxies, stats, ways};
+use crate::setting::{assert_nothing_remains, back, proxies, stats, ways};
 use crate::{TIDEGATE, wait_until};
 
 /// Far more than the kernels at both ends and Tidegate in the middle hold together.
@@ -80,8 +80,7 @@ fn slow_reader_stops_the_server_and_then_gets_everything() {
         let received: Digest = receive(&client).expect("the server ends with FIN");
         assert_eq!(received, sending.join().unwrap().unwrap(), "{to}");
         drop(client);
-        wait_until("the connections are gone", || live_flows(&bed) == 0);
-        assert_eq!(blocks_used(&bed), 0);
+        assert_nothing_remains(&bed);
     }
     let stats = stats(&bed);
     assert_eq!(stats.discards["text_memory_full"].count, 0);

@@ -7,7 +7,7 @@ use tidegate::admin::{Counters, Flow};
 use tidegate::testbed::Bed;
 use tidegate::topology::Side;
 
-use crate::TIDEGATE;
+use crate::{TIDEGATE, wait_until};
 
 /// A listener on all owned addresses.
 pub(crate) fn listener(name: &str, port: u16, service: &str) -> String {
@@ -84,7 +84,7 @@ pub(crate) fn flows(bed: &Bed) -> Vec<Flow> {
 }
 
 /// Connections there are now; those in TIME_WAIT, which only wait for their time, left out.
-pub(crate) fn live_flows(bed: &Bed) -> u64 {
+fn live_flows(bed: &Bed) -> u64 {
     let flows = stats(bed).flows;
     flows.values().sum::<u64>() - flows["TIME_WAIT"]
 }
@@ -103,4 +103,17 @@ pub(crate) fn assert_books_balance(stats: &Counters) {
         let found: u64 = places.map(of).iter().sum();
         assert_eq!(of("frames_total"), found, "{port:#?}");
     }
+}
+
+/// Waits until the connections are gone. Then nothing of them remains: all memory is free again,
+/// and the books balance.
+#[track_caller]
+pub(crate) fn assert_nothing_remains(bed: &Bed) {
+    wait_until("the connections are gone", || live_flows(bed) == 0);
+    let stats = stats(bed);
+    for memory in ["text_blocks", "range_sets"] {
+        let free = stats.counters[&format!("{memory}_free")];
+        assert_eq!(free, stats.counters[memory], "{memory} free and in all");
+    }
+    assert_books_balance(&stats);
 }

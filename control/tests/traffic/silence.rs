@@ -6,7 +6,7 @@ use nix::sys::socket::Backlog;
 use tidegate::testbed::Bed;
 
 use crate::kernel::{assert_reset, connect, echo, join, listen};
-use crate::setting::{back, front, listener, live_flows, proxy, stats};
+use crate::setting::{assert_nothing_remains, back, front, listener, proxy, stats};
 use crate::web::{Asking, serve};
 use crate::{TIDEGATE, wait_until};
 
@@ -30,7 +30,7 @@ fn keepalive_notices_a_client_that_has_vanished() {
     bed.client()
         .ip(&["link", "set", "dev", "eth0", "down"])
         .unwrap();
-    wait_until("the connections are given up", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
     assert_eq!(stats(&bed).counters["ended_timed_out"], 2);
 }
 
@@ -46,7 +46,7 @@ fn silent_pair_is_ended_on_both_sides() {
         assert_reset(client);
         assert_reset(server);
     }
-    wait_until("the connections are gone", || live_flows(&bed) == 0);
+    assert_nothing_remains(&bed);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tidegate::testbed::{Bed, skip};
 use tidegate::topology::{Process, Service};
 
 use crate::TIDEGATE;
-use crate::setting::{assert_books_balance, stats};
+use crate::setting::{assert_nothing_remains, stats};
 use crate::web::serve;
 
 const EXAMPLE: &str = include_str!("../../../config/examples/load-balancer.toml");
@@ -62,7 +62,7 @@ fn curl_is_answered_by_each_backend_over_each_family() {
         }
         assert_eq!(names, ["one /\n", "two /\n"].map(str::to_owned).into());
     }
-    assert_books_balance(&stats(&bed));
+    assert_nothing_remains(&bed);
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn wrk_meets_no_error() {
         });
         assert!(requests > Some(64), "{url}: {text}");
     }
+    assert_nothing_remains(&bed);
     let stats = stats(&bed);
-    assert_books_balance(&stats);
     for name in ["web/servers/one", "web/servers/two"] {
         let backend = &stats.backends[name];
         assert!(
