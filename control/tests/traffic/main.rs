@@ -21,6 +21,7 @@ mod digest;
 mod drivers;
 mod garbage;
 mod kernel;
+mod limits;
 mod many;
 mod mistakes;
 mod options;

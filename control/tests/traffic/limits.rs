@@ -1,0 +1,91 @@
+//! Little memory: what has no room waits or is refused, and what is there goes on.
+
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use tidegate::testbed::{Bed, Ports};
+
+use crate::digest::Text;
+use crate::kernel::{connect, echo, exchange};
+use crate::setting::{assert_nothing_remains, front, listener, stats};
+use crate::{TIDEGATE, wait_until};
+
+/// Each client sends a text of this length and reads it again.
+const LENGTH: u64 = 1_000_000;
+
+/// Clients at the same time, half of them over each family.
+const CLIENTS: usize = 40;
+
+fn all_exchange(bed: &Bed, to: [SocketAddr; 2]) {
+    thread::scope(|scope| {
+        for to in to.into_iter().cycle().take(CLIENTS) {
+            scope.spawn(move || {
+                let (sent, received) = exchange(&connect(bed, to), Text::new(1, LENGTH));
+                assert_eq!(received, sent, "{to}");
+            });
+        }
+    });
+    assert_nothing_remains(bed);
+}
+
+#[test]
+fn all_clients_get_through_with_little_text_memory() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    // A fortieth of what the windows of all clients together promise.
+    let workers = "[workers]\ntext_memory = \"1m\"\n";
+    let _tidegate = bed.run(&(workers.to_owned() + &listener("echo", 7, "echo")));
+    all_exchange(&bed, front(7));
+}
+
+#[test]
+fn all_clients_get_through_with_few_frames() {
+    for driver in ["af_xdp", "af_packet"] {
+        let Some(bed) = Bed::new(TIDEGATE) else {
+            return;
+        };
+        let few = "frames = 512\n".to_owned();
+        let ports = Ports {
+            driver,
+            front: few.clone(),
+            back: few,
+        };
+        let _tidegate = bed.run_on(&ports, &listener("echo", 7, "echo"));
+        all_exchange(&bed, front(7));
+    }
+}
+
+#[test]
+fn full_flow_table_refuses_new_connections_and_keeps_the_old() {
+    const FLOWS: usize = 16;
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    let workers = format!("[workers]\nflows_max = {FLOWS}\n");
+    let _tidegate = bed.run(&(workers + &listener("echo", 7, "echo")));
+    let mut old: Vec<TcpStream> = front(7)
+        .into_iter()
+        .cycle()
+        .take(FLOWS)
+        .map(|to| connect(&bed, to))
+        .collect();
+    // A SYN that finds no room is dropped; the kernel would repeat it for minutes.
+    let soon = Duration::from_millis(100);
+    for to in front(7) {
+        let refused = bed.client().run(|| TcpStream::connect_timeout(&to, soon));
+        assert!(refused.is_err(), "{to}");
+    }
+    wait_until("they are counted", || {
+        stats(&bed).discards["flow_table_full"].count >= 2
+    });
+    old.iter_mut()
+        .for_each(|stream| echo(stream, b"still here"));
+
+    drop(old);
+    assert_nothing_remains(&bed);
+    for to in front(7) {
+        echo(&mut connect(&bed, to), b"room again");
+    }
+}
