@@ -93,7 +93,7 @@ fn link_may_go_down_and_come_back() {
 }
 
 #[test]
-fn process_may_be_stopped_and_go_on() {
+fn stopped_process_goes_on_where_it_was() {
     for driver in ["af_xdp", "af_packet"] {
         let Some((bed, mut tidegate)) = on_driver(driver) else {
             return;
