@@ -89,28 +89,3 @@ fn full_flow_table_refuses_new_connections_and_keeps_the_old() {
         echo(&mut connect(&bed, to), b"room again");
     }
 }
-
-#[test]
-#[ignore = "text memory has no share for each connection yet: few that do not read take all of it"]
-fn clients_that_do_not_read_leave_memory_to_the_others() {
-    let Some(bed) = Bed::new(TIDEGATE) else {
-        return;
-    };
-    // Half of what the windows of the eight promise.
-    let workers = "[workers]\ntext_memory = \"4m\"\n".to_owned();
-    let tables = listener("chargen", 19, "chargen") + &listener("echo", 7, "echo");
-    let _tidegate = bed.run(&(workers + &tables));
-    let to = front(19).into_iter().cycle().take(8);
-    let silent: Vec<TcpStream> = to.map(|to| connect(&bed, to)).collect();
-    let mut seen = 0;
-    wait_until("they have what they can get", || {
-        let free = stats(&bed).counters["text_blocks_free"];
-        thread::sleep(Duration::from_millis(200));
-        std::mem::replace(&mut seen, free) == free
-    });
-    for to in front(7).into_iter().cycle().take(20) {
-        echo(&mut connect(&bed, to), b"is there room?");
-    }
-    drop(silent);
-    assert_nothing_remains(&bed);
-}
