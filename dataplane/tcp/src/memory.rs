@@ -182,10 +182,10 @@ impl Memory {
         self.free.count as usize >= self.blocks.len() / 4
     }
 
-    /// The same for text ahead of its turn, which leaves half of the pool: it cannot be read before
-    /// what is missing has come, and that needs room as well.
-    pub(crate) fn has_room_ahead(&self) -> bool {
-        self.free.count as usize >= self.blocks.len() / 2
+    /// Whether text ahead of its turn may take so many blocks. It leaves half of the pool: it cannot
+    /// be read before what is missing has come, and that needs room as well.
+    pub(crate) fn has_room_ahead(&self, blocks: u32) -> bool {
+        blocks == 0 || self.free.count as usize >= self.blocks.len() / 2 + blocks as usize
     }
 
     /// Puts a block on the free list, unless a chunk has its bytes; then it follows with those.

@@ -91,6 +91,18 @@ impl TextQueue {
         self.extent == 0
     }
 
+    /// Bytes that can be appended without another block, over text ahead of its turn too.
+    pub(crate) fn room(&self) -> u32 {
+        let held = self.blocks_for(self.extent) * BLOCK;
+        held.saturating_sub(u32::from(self.start) + self.len)
+    }
+
+    /// Blocks that are missing to reach `end` bytes after the front.
+    pub(crate) fn blocks_missing(&self, end: u32) -> u32 {
+        let held = self.blocks_for(self.extent);
+        self.blocks_for(end).saturating_sub(held)
+    }
+
     /// Appends to the text and says how many bytes fitted: those at the front of `text`, which are
     /// in, and the rest is not.
     ///

@@ -95,12 +95,16 @@ impl Tcb {
     }
 
     /// Puts text in order into the receive queue, where the pool has room for it; says how much.
+    ///
+    /// Blocks that the queue holds already are always used: what fills a gap would otherwise wait
+    /// for memory that the text behind the gap holds.
     fn push_received(&mut self, memory: &mut Memory, text: &[u8]) -> usize {
-        if memory.has_room_in_order() {
-            self.rcv.queue.push(memory, text)
+        let fitting = if memory.has_room_in_order() {
+            text.len()
         } else {
-            0
-        }
+            text.len().min(self.rcv.queue.room() as usize)
+        };
+        self.rcv.queue.push(memory, &text[..fitting])
     }
 
     /// Text ahead of its turn. SHLD-31: it is kept, as far as there is memory.
@@ -114,7 +118,11 @@ impl Tcb {
         let right = seg.seq + seg.text_len();
         // The bytes first: a range that is noted is there.
         let offset = self.rcv.queue.len() + seg.seq.since(self.rcv.nxt);
-        if !memory.has_room_ahead() {
+        let missing = self
+            .rcv
+            .queue
+            .blocks_missing(offset.saturating_add(seg.text_len()));
+        if !memory.has_room_ahead(missing) {
             return Err(Discard::TextMemoryFull);
         }
         let written = self.rcv.queue.write_at(memory, offset, seg.text);
