@@ -5,7 +5,7 @@ use tidegate_wire::Discard;
 use crate::events::{End, Events};
 use crate::open::mss_for;
 use crate::state::{Event, State};
-use crate::tcb::Tcb;
+use crate::tcb::{Flags, Tcb};
 use crate::{Context, SeqNum};
 
 /// RFC 1191 3: no IPv4 link has a smaller MTU. Octets of a datagram.
@@ -92,7 +92,7 @@ impl Tcb {
         self.congestion.on_mss_change(old, self.smss());
         if self.state.is_synchronized() {
             self.go_back(cx.memory);
-            self.snd.timed_at = crate::timers::NEVER;
+            self.flags.remove(Flags::TIMED);
         }
     }
 }

@@ -10,11 +10,12 @@ use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
 use crate::rtt::Rtt;
 use crate::scoreboard::Scoreboard;
+use crate::sent::Stamp;
 use crate::settings::Settings;
 use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Rcv, Snd, Tcb, millis};
 use crate::text::TextQueue;
-use crate::timers::{NEVER, Timers};
+use crate::timers::Timers;
 use crate::{Context, FourTuple, Segment, SeqNum};
 
 /// The least segment size that we believe a peer needs, in octets of text and options. A smaller
@@ -169,7 +170,7 @@ impl Snd {
             ts_offset: 0,
             mss,
             wnd_shift: 0,
-            timed_at: NEVER,
+            timed_at: Stamp::at(now),
             sent_at: now,
             log: crate::memory::NONE,
             queue: TextQueue::default(),

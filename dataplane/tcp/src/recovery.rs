@@ -257,7 +257,7 @@ impl Tcb {
         self.go_back(memory);
         self.recovery.is_first_owed = true;
         // Karn's rule (RFC 6298 3): what is sent again is not timed.
-        self.snd.timed_at = crate::timers::NEVER;
+        self.flags.remove(Flags::TIMED);
     }
 
     /// All that is outstanding is sent again, from the beginning.

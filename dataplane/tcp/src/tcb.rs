@@ -20,6 +20,7 @@ use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
 use crate::rtt::Rtt;
 use crate::scoreboard::Scoreboard;
+use crate::sent::Stamp;
 use crate::state::{Event, State};
 use crate::text::TextQueue;
 use crate::timers::Timers;
@@ -71,6 +72,8 @@ bitflags! {
         const REORDERING = 1 << 17;
         /// All is acknowledged, the last of it by a tail loss probe or by what it repeated.
         const TAIL_PROBED = 1 << 18;
+        /// A round trip is being timed (RFC 6298 3); it ends with `snd.timed`.
+        const TIMED = 1 << 19;
     }
 }
 
@@ -127,8 +130,8 @@ pub(crate) struct Snd {
     pub(crate) mss: u16,
     /// Snd.Wind.Shift: what the peer's windows are shifted by (RFC 7323 2.3).
     pub(crate) wnd_shift: u8,
-    /// Since when the round trip is being timed, or [`NEVER`](crate::timers::NEVER).
-    pub(crate) timed_at: Instant,
+    /// Since when the round trip is being timed; meaningless unless [`Flags::TIMED`].
+    pub(crate) timed_at: Stamp,
     /// When text, SYN or FIN was sent last.
     pub(crate) sent_at: Instant,
     /// Which log in [`Memory`] says when what is outstanding was sent; none, where SACK is off,

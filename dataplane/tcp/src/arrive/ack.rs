@@ -11,10 +11,11 @@ use crate::congestion::{Ack, Congestion};
 use crate::events::{Arrival, End, Events};
 use crate::recovery::AckKind;
 use crate::rtt::Rtt;
+use crate::sent::Stamp;
 use crate::settings::Settings;
 use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Tcb};
-use crate::timers::{NEVER, Timer};
+use crate::timers::Timer;
 use crate::{Context, Segment};
 
 /// RFC 6298 5.7: the RTO with which text begins after our SYN timed out.
@@ -217,11 +218,12 @@ impl Tcb {
     /// it went out once. After a retransmission only the timestamps know (RFC 7323 4).
     fn sample_rtt(&mut self, seg: &Segment<'_>, now: Instant, settings: &Settings) {
         let bounds = settings.rtt_bounds();
-        if self.snd.timed_at != NEVER {
+        if self.has(Flags::TIMED) {
             if seg.ack.after_or_eq(self.snd.timed) {
+                let taken_us = Stamp::at(now).micros_since(self.snd.timed_at);
                 self.rtt
-                    .on_sample(now.saturating_since(self.snd.timed_at), &bounds);
-                self.snd.timed_at = NEVER;
+                    .on_sample(Duration::from_micros(u64::from(taken_us)), &bounds);
+                self.flags.remove(Flags::TIMED);
             }
             return;
         }
@@ -259,7 +261,7 @@ impl Tcb {
             // What was sent into the closed window, a probe's octet at least, may not have been
             // kept. It goes again, and no congestion is to blame.
             self.go_back(cx.memory);
-            self.snd.timed_at = NEVER;
+            self.flags.remove(Flags::TIMED);
         }
     }
 

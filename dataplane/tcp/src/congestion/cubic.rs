@@ -10,6 +10,7 @@ use core::time::Duration;
 use tidegate_wire::Instant;
 
 use super::{Ack, CWND_MAX, Window, scaled, ssthresh_min};
+use crate::sent::Stamp;
 
 #[cfg(test)]
 mod tests;
@@ -32,15 +33,18 @@ pub struct Cubic {
     /// cwnd_prior, in bytes: the window at the last reduction.
     cwnd_prior: u32,
     /// W_est, in bytes: the window that Reno would have now.
-    w_est: f64,
+    w_est: u32,
+    /// The part of a byte that W_est has beside.
+    w_est_fraction: f32,
     /// The part of a byte that the window has grown by and cannot show.
     fraction: f32,
     /// K, in seconds: when in this stage the curve reaches W_max.
     k: f32,
-    /// t, in nanoseconds: how long this stage of congestion avoidance lasts, idle times apart.
-    elapsed_ns: u64,
+    /// t, in microseconds: how long this stage of congestion avoidance lasts, idle times apart.
+    /// After 71 minutes it stands still; the curve has left every window behind long before.
+    elapsed_us: u32,
     /// When the last acknowledgment of this stage came.
-    last_ack: Instant,
+    last_ack: Stamp,
     /// Whether a stage of congestion avoidance is going on.
     is_in_stage: bool,
 }
@@ -51,11 +55,12 @@ impl Cubic {
             window,
             w_max: 0,
             cwnd_prior: 0,
-            w_est: 0.0,
+            w_est: 0,
+            w_est_fraction: 0.0,
             fraction: 0.0,
             k: 0.0,
-            elapsed_ns: 0,
-            last_ack: Instant::ZERO,
+            elapsed_us: 0,
+            last_ack: Stamp::at(Instant::ZERO),
             is_in_stage: false,
         }
     }
@@ -71,13 +76,16 @@ impl Cubic {
         if !self.is_in_stage {
             self.begin_stage(ack);
         }
-        let since_last = ack.now.saturating_since(self.last_ack);
-        self.last_ack = ack.now;
+        let now = Stamp::at(ack.now);
+        let since_last_us = now.micros_since(self.last_ack);
+        self.last_ack = now;
         // RFC 9438 5.8: no growth while application-limited, and 4.2: t does not count such times.
         if !ack.is_cwnd_limited {
             return;
         }
-        self.elapsed_ns += elapsed(since_last, ack.srtt);
+        self.elapsed_us = self
+            .elapsed_us
+            .saturating_add(elapsed_us(since_last_us, ack.srtt));
         self.avoid_congestion(ack);
     }
 
@@ -125,10 +133,11 @@ impl Cubic {
         let below = f64::from(self.w_max - cwnd) / f64::from(ack.mss);
         self.k = single((below / C).cbrt());
         // RFC 9438 4.3: Reno's window starts where ours does.
-        self.w_est = f64::from(cwnd);
+        self.w_est = cwnd;
+        self.w_est_fraction = 0.0;
         self.fraction = 0.0;
-        self.elapsed_ns = 0;
-        self.last_ack = ack.now;
+        self.elapsed_us = 0;
+        self.last_ack = Stamp::at(ack.now);
         self.is_in_stage = true;
     }
 
@@ -138,17 +147,20 @@ impl Cubic {
         let part = (f64::from(ack.acked) / cwnd).min(1.0);
 
         // RFC 9438 4.3, figure 4. Beyond cwnd_prior Reno and its friend grow at the same pace.
-        let alpha = if self.w_est >= f64::from(self.cwnd_prior) {
+        let w_est = f64::from(self.w_est) + f64::from(self.w_est_fraction);
+        let alpha = if w_est >= f64::from(self.cwnd_prior) {
             1.0
         } else {
             ALPHA
         };
-        self.w_est += alpha * mss * part;
+        let w_est = w_est + alpha * mss * part;
+        self.w_est = whole(w_est);
+        self.w_est_fraction = single(w_est.fract());
 
-        let t = Duration::from_nanos(self.elapsed_ns).as_secs_f64();
-        let grown = if self.w_cubic(t, mss) < self.w_est {
+        let t = f64::from(self.elapsed_us) / 1e6;
+        let grown = if self.w_cubic(t, mss) < w_est {
             // RFC 9438 4.3: the Reno-friendly region.
-            self.w_est.max(cwnd + f64::from(self.fraction))
+            w_est.max(cwnd + f64::from(self.fraction))
         } else {
             // RFC 9438 4.2, 4.4 and 4.5: towards where the curve will be a round-trip time from
             // now, and not faster than by half a window.
@@ -169,17 +181,16 @@ impl Cubic {
     }
 }
 
-/// What the time between two acknowledgments adds to t, in nanoseconds.
+/// What the time between two acknowledgments adds to t, both in microseconds.
 ///
 /// RFC 9438 4.2, 5.8: an idle time shorter than RTO restarts nothing, but must not count either. A
 /// flow that fills its window hears of it at least once in a round-trip time, so no more counts.
-fn elapsed(since_last: Duration, srtt: Duration) -> u64 {
-    let counted = if srtt.is_zero() {
-        since_last
+fn elapsed_us(since_last_us: u32, srtt: Duration) -> u32 {
+    if srtt.is_zero() {
+        since_last_us
     } else {
-        since_last.min(srtt)
-    };
-    u64::try_from(counted.as_nanos()).unwrap_or(u64::MAX)
+        since_last_us.min(u32::try_from(srtt.as_micros()).unwrap_or(u32::MAX))
+    }
 }
 
 /// The whole bytes of a window.

@@ -9,9 +9,10 @@ use tidegate_wire::Instant;
 
 use crate::Context;
 use crate::ranges::Range;
+use crate::sent::Stamp;
 use crate::state::State;
 use crate::tcb::{Flags, Owes, Tcb};
-use crate::timers::{NEVER, Timer};
+use crate::timers::Timer;
 
 mod emit;
 mod plan;
@@ -90,10 +91,11 @@ impl Tcb {
         if self.snd.nxt == self.snd.iss {
             self.snd.nxt = self.snd.iss + 1;
             self.snd.timed = self.snd.nxt;
-            self.snd.timed_at = now;
+            self.snd.timed_at = Stamp::at(now);
+            self.flags.insert(Flags::TIMED);
         } else {
             // RFC 6298 3, Karn's rule. The SYN-ACK of a simultaneous open was not lost before.
-            self.snd.timed_at = NEVER;
+            self.flags.remove(Flags::TIMED);
             let is_simultaneous = self.state == State::SynReceived && !self.has(Flags::PASSIVE);
             if self.retries > 0 || !is_simultaneous {
                 self.flags.insert(Flags::SYN_RETRIED);
@@ -125,11 +127,12 @@ impl Tcb {
             self.retransmits = self.retransmits.saturating_add(1);
             // RFC 6298 3, Karn's rule.
             if self.snd.timed.after(range.left) {
-                self.snd.timed_at = NEVER;
+                self.flags.remove(Flags::TIMED);
             }
-        } else if self.snd.timed_at == NEVER && piece.why == Why::New {
+        } else if !self.has(Flags::TIMED) && piece.why == Why::New {
             self.snd.timed = range.right;
-            self.snd.timed_at = now;
+            self.snd.timed_at = Stamp::at(now);
+            self.flags.insert(Flags::TIMED);
         }
         if range.right.after(self.snd.nxt) {
             self.snd.nxt = range.right;
