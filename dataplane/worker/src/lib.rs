@@ -121,6 +121,7 @@ mod rate;
 mod receive;
 mod route;
 mod settle;
+mod slot_set;
 mod snapshot;
 mod stack;
 mod table;

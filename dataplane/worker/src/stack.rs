@@ -21,6 +21,7 @@ use crate::open::LocalPorts;
 use crate::queue::IndexQueue;
 use crate::rate::Rate;
 use crate::route::{Interface, Routes};
+use crate::slot_set::SlotSet;
 use crate::table::FlowTable;
 use crate::wheel::Wheel;
 
@@ -40,7 +41,7 @@ pub struct Stack {
     /// Flows that want to transmit.
     pub(crate) sending: IndexQueue,
     /// Flows that want to transmit and whose next hop is being asked for.
-    pub(crate) parked: IndexQueue,
+    pub(crate) parked: SlotSet,
     /// Flows with a callback due, or to be removed.
     pub(crate) attention: IndexQueue,
     /// Flows in TIME_WAIT, the oldest first.
@@ -78,7 +79,7 @@ impl Stack {
             table: FlowTable::new(flows_max, key(1)),
             wheel: Wheel::new(flows_max),
             sending: IndexQueue::new(flows_max),
-            parked: IndexQueue::new(flows_max),
+            parked: SlotSet::new(flows_max),
             attention: IndexQueue::new(flows_max),
             time_wait: IndexQueue::new(flows_max),
             time_wait_max: config.time_wait_max,
@@ -338,7 +339,7 @@ mod tests {
         // A count that fills the hash table as badly as it gets: just above a power of two.
         for flows_max in [1_000, 1_024, 66_000, 1_000_000] {
             let table = FlowTable::new(flows_max, [0; 16]).len_per_flow(flows_max);
-            let queues = 4 * IndexQueue::LINK_LEN;
+            let queues = 3 * IndexQueue::LINK_LEN + 1;
             let len = Flows::SLOT_LEN + Wheel::ENTRY_LEN + queues + table;
             assert!(len <= 512, "{len} bytes, {table} of them in the table");
         }

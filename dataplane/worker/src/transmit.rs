@@ -142,7 +142,7 @@ fn send_flow<P: Port, A: App>(
         Ok(Hop::Known(link)) => (link, false),
         Ok(Hop::Lost(link)) => (link, true),
         Ok(Hop::Asked) => {
-            stack.parked.push(id.index());
+            stack.parked.insert(id.index());
             return Share::Done;
         }
         Err(discard) => {
