@@ -6,6 +6,7 @@
 use tidegate_wire::{Discard, Instant, TcpOptions};
 
 use crate::congestion::Congestion;
+use crate::ranges::Range;
 use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
 use crate::rtt::Rtt;
@@ -195,6 +196,7 @@ impl Rcv {
             mss_seen: 0,
             wnd_shift: settings.wnd_shift().unwrap_or(0),
             dup_acks_owed: 0,
+            duplicate: Range::EMPTY,
             reassembly: Reassembly::default(),
             queue: TextQueue::default(),
         }

@@ -30,6 +30,21 @@ pub struct Range {
 }
 
 impl Range {
+    /// No numbers at all.
+    pub(crate) const EMPTY: Self = Self {
+        left: SeqNum::new(0),
+        right: SeqNum::new(0),
+    };
+
+    /// The numbers that are in both; none where they do not overlap.
+    pub(crate) fn overlap(self, other: Self) -> Option<Self> {
+        let both = Self {
+            left: self.left.latest(other.left),
+            right: self.right.earliest(other.right),
+        };
+        both.left.before(both.right).then_some(both)
+    }
+
     /// How many numbers there are.
     #[must_use]
     pub const fn len(self) -> u32 {
@@ -43,7 +58,7 @@ impl Range {
     }
 
     /// Whether they overlap or one begins where the other ends.
-    const fn touches(self, other: Self) -> bool {
+    pub(crate) const fn touches(self, other: Self) -> bool {
         self.left.before_or_eq(other.right) && other.left.before_or_eq(self.right)
     }
 }

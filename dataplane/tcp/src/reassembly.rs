@@ -1,8 +1,8 @@
 //! Which text arrived ahead of its turn, RFC 9293 section 3.10.7.4 (SHLD-31), and what of it a SACK
 //! option reports, RFC 2018 section 4.
 //!
-//! Only ranges are kept here; the bytes are in a [`TextQueue`](crate::TextQueue). Duplicates are
-//! not reported from here (RFC 2883 is the caller's, who sees the segment).
+//! Only ranges are kept here; the bytes are in a [`TextQueue`](crate::TextQueue). What came twice is
+//! found by the caller, who sees the segment (RFC 2883).
 
 use tidegate_wire::SackBlocks;
 
@@ -58,14 +58,31 @@ impl Reassembly {
         reached.unwrap_or(rcv_nxt)
     }
 
-    /// The blocks of a SACK option with at most `max` of them.
+    /// The blocks of a SACK option with at most `max` of them, behind that of a `duplicate`.
     #[must_use]
-    pub fn sack_blocks(&self, memory: &Memory, max: usize) -> SackBlocks {
+    pub fn sack_blocks(&self, memory: &Memory, duplicate: Range, max: usize) -> SackBlocks {
         let mut blocks = SackBlocks::default();
-        for range in self.ranges.as_slice(memory).iter().take(max) {
+        let first = Some(duplicate).filter(|duplicate| !duplicate.is_empty());
+        let others = self.ranges.as_slice(memory).iter().copied();
+        for range in first.into_iter().chain(others).take(max) {
             blocks.push(range.left.value(), range.right.value());
         }
         blocks
+    }
+
+    /// The part of `part` that has arrived already, the first where there are several.
+    #[must_use]
+    pub fn known(&self, memory: &Memory, part: Range) -> Option<Range> {
+        let ranges = self.ranges.as_slice(memory).iter();
+        ranges
+            .filter_map(|range| range.overlap(part))
+            .reduce(|first, other| {
+                if other.left.before(first.left) {
+                    other
+                } else {
+                    first
+                }
+            })
     }
 
     /// Forgets everything and gives the set back.
@@ -134,6 +151,13 @@ mod tests {
                 let (left, len) = (rcv_nxt + ahead, if short { len.min(1) } else { len });
                 let mut added = model.clone();
                 added.0.extend((left..left + len).map(|at| (at, when)));
+                let known = reassembly.known(&memory, Range { left: base + left, right: base + left + len });
+                let first = model.0.range(left..left + len).next().map(|(&at, _)| at);
+                prop_assert_eq!(known.map(|known| known.left), first.map(|at| base + at));
+                if let (Some(known), Some(first)) = (known, first) {
+                    let last = (first..left + len).take_while(|at| model.0.contains_key(at)).last();
+                    prop_assert_eq!(Some(known.right), last.map(|at| base + at + 1));
+                }
                 let inserted = reassembly.insert(&mut memory, base + left, base + left + len);
                 prop_assert_eq!(inserted.is_ok(), added.runs().len() <= RANGES_MAX);
                 if inserted.is_ok() {
@@ -149,7 +173,7 @@ mod tests {
                     model.0 = model.0.split_off(&rcv_nxt);
                     prop_assert_eq!(reached, base + rcv_nxt);
                 }
-                let blocks = reassembly.sack_blocks(&memory, 3);
+                let blocks = reassembly.sack_blocks(&memory, Range::EMPTY, 3);
                 prop_assert_eq!(blocks.as_slice(), model.sack_blocks(base, 3));
                 prop_assert_eq!(reassembly.is_empty(), model.0.is_empty());
                 let free = memory.counts().range_sets_free;
@@ -170,7 +194,7 @@ mod tests {
                 .insert(&mut memory, SeqNum::new(left), right)
                 .unwrap();
         }
-        let blocks = reassembly.sack_blocks(&memory, 3);
+        let blocks = reassembly.sack_blocks(&memory, Range::EMPTY, 3);
         assert_eq!(
             blocks.as_slice(),
             [(8_500, 9_000), (7_500, 8_000), (6_500, 7_000)]
@@ -179,7 +203,7 @@ mod tests {
         reassembly
             .insert(&mut memory, SeqNum::new(6_000), SeqNum::new(6_500))
             .unwrap();
-        let blocks = reassembly.sack_blocks(&memory, 4);
+        let blocks = reassembly.sack_blocks(&memory, Range::EMPTY, 4);
         assert_eq!(
             blocks.as_slice(),
             [(5_500, 7_000), (8_500, 9_000), (7_500, 8_000)]

@@ -16,6 +16,7 @@ use tidegate_wire::Instant;
 use crate::congestion::Congestion;
 use crate::events::End;
 use crate::memory::Memory;
+use crate::ranges::Range;
 use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
 use crate::rtt::Rtt;
@@ -168,6 +169,8 @@ pub(crate) struct Rcv {
     pub(crate) wnd_shift: u8,
     /// Duplicate ACKs still owed to a peer without SACK, for whom their number is the message.
     pub(crate) dup_acks_owed: u8,
+    /// What came twice and is not reported yet (RFC 2883 4); empty where nothing did.
+    pub(crate) duplicate: Range,
     /// What is there of text ahead of its turn.
     pub(crate) reassembly: Reassembly,
     /// Text before RCV.NXT that the user has not read, and room for text ahead of its turn.

@@ -20,6 +20,7 @@ use crate::{Context, Segment};
 mod ack;
 mod challenge;
 mod closed;
+mod duplicate;
 mod listen;
 mod other;
 mod reset;

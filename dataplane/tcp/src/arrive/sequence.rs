@@ -124,6 +124,7 @@ impl Tcb {
         if seg.text.is_empty() {
             self.owe_challenge(cx.now);
         } else {
+            self.note_known_text(seg);
             self.owes.insert(Owes::ACK);
         }
     }
@@ -144,6 +145,7 @@ impl Tcb {
     pub(super) fn within_window<'t>(&mut self, seg: Segment<'t>) -> Segment<'t> {
         let mut seg = seg;
         if seg.seq.before(self.rcv.nxt) {
+            self.note_known_text(&seg);
             let known = self.rcv.nxt.since(seg.seq).min(seg.text_len());
             seg.text = &seg.text[known as usize..];
             seg.urgent = seg

@@ -10,6 +10,7 @@ use tidegate_wire::{Discard, TcpFlags};
 use super::Stop;
 use crate::events::{Arrival, End, Events};
 use crate::memory::Memory;
+use crate::ranges::Range;
 use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Tcb};
 use crate::timers::Timer;
@@ -79,6 +80,11 @@ impl Tcb {
             arrival.events.insert(Events::READABLE);
         }
         if !self.rcv.reassembly.is_empty() {
+            let pushed = Range {
+                left: seg.seq,
+                right: self.rcv.nxt,
+            };
+            self.note_known_ahead(pushed, memory);
             let reached = self.rcv.reassembly.take_contiguous(memory, self.rcv.nxt);
             self.rcv
                 .queue
@@ -116,6 +122,8 @@ impl Tcb {
             self.rcv.dup_acks_owed = (self.rcv.dup_acks_owed + 1).min(DUP_ACKS_OWED_MAX);
         }
         let right = seg.seq + seg.text_len();
+        let left = seg.seq;
+        self.note_known_ahead(Range { left, right }, memory);
         // The bytes first: a range that is noted is there.
         let offset = self.rcv.queue.len() + seg.seq.since(self.rcv.nxt);
         let missing = self
@@ -132,6 +140,13 @@ impl Tcb {
             self.rcv.queue.drop_ahead(memory);
         }
         noted.map_err(|_| Discard::RangeMemoryFull)
+    }
+
+    /// What of `part` came ahead of its turn before came twice (RFC 2883 4.1).
+    fn note_known_ahead(&mut self, part: Range, memory: &Memory) {
+        if let Some(known) = self.rcv.reassembly.known(memory, part) {
+            self.note_duplicate_text(known.left, known.right);
+        }
     }
 
     /// RCV.NXT moves; the right edge of the window does not.

@@ -142,13 +142,16 @@ impl Tcb {
         }
     }
 
-    /// RFC 2018 3 and 4: the newest blocks, as many as there is room for.
+    /// RFC 2018 3 and 4: the newest blocks, as many as there is room for. RFC 2883 4: before them
+    /// what came twice.
     pub(super) fn sack_blocks(&self, memory: &Memory) -> SackBlocks {
         if !self.has(Flags::SACK) {
             return SackBlocks::default();
         }
         let max = if self.has(Flags::TIMESTAMPS) { 3 } else { 4 };
-        self.rcv.reassembly.sack_blocks(memory, max)
+        self.rcv
+            .reassembly
+            .sack_blocks(memory, self.rcv.duplicate, max)
     }
 
     /// RFC 7323 3.2: TSecr is zero while there is nothing to echo.

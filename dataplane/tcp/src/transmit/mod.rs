@@ -80,6 +80,8 @@ impl Tcb {
             Plan::Ack => self.rcv.dup_acks_owed = self.rcv.dup_acks_owed.saturating_sub(1),
         }
         if self.state != State::SynSent {
+            // RFC 2883 4: a duplicate is reported once.
+            self.rcv.duplicate = Range::EMPTY;
             self.owes.remove(Owes::ACK);
             self.timers.disarm(Timer::DelayedAck);
             self.rcv.ack_sent = self.rcv.nxt;
