@@ -9,11 +9,13 @@ use tidegate_tcp::{
 };
 use tidegate_wire::{Instant, SackBlocks, Tcp, TcpFlags, TcpOptions, Timestamps};
 
-use crate::steps::Step;
+use super::step::Step;
 
 const MTU: u32 = 1_500;
 const PEER_ISS: u32 = 0xffff_f000;
 const OUR_ISS: u32 = 0xffff_ff00;
+/// More segments than a full send queue makes, of the smallest segments there are.
+const TRANSMITS_MAX: u32 = 20_000;
 
 /// A TCB and what the peer has seen of it.
 pub(crate) struct Bench {
@@ -145,11 +147,18 @@ impl Bench {
         }
         let ms = u32::try_from(self.now.as_millis()).expect("early");
         let value = ms.wrapping_add_signed(i32::from(options.ts_value));
+        let flags = TcpFlags::from_bits_retain(*flags);
+        let is_syn = flags.contains(TcpFlags::SYN);
+        let offers = TcpOptions {
+            sack_permitted: is_syn,
+            wnd_shift: is_syn.then_some(2),
+            ..TcpOptions::default()
+        };
         let seg = Segment {
             tuple: self.tcb.tuple(),
             seq: self.their_ack + seq.cast_unsigned(),
             ack: self.our_ack + ack.cast_unsigned(),
-            flags: TcpFlags::from_bits_retain(*flags),
+            flags,
             wnd: *wnd,
             urgent: *urgent,
             options: TcpOptions {
@@ -158,7 +167,7 @@ impl Bench {
                     .then_some(Timestamps { value, echo: ms }),
                 sack,
                 mss: Some(*urgent).filter(|mss| mss % 2 == 0),
-                ..TcpOptions::default()
+                ..offers
             },
             text: &text,
             traffic_class: 0,
@@ -203,7 +212,7 @@ impl Bench {
     pub(crate) fn transmit(&mut self) {
         let mut out = [0; 2_000];
         for count in 0.. {
-            assert!(count < 1_000, "it never stops transmitting");
+            assert!(count < TRANSMITS_MAX, "it never stops transmitting");
             let (wants, len) = self.with(|tcb, cx| {
                 (
                     tcb.wants_transmit(cx),

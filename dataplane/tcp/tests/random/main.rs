@@ -4,15 +4,20 @@
 
 use bench::Bench;
 use proptest::prelude::*;
-use steps::{settings, step, way_to};
+use step::{WAYS, way_to};
+use steps::{settings, step};
 use tidegate_tcp::{Settings, State, Tcb};
 
 mod bench;
+mod step;
 mod steps;
 
 #[test]
 fn ways_lead_to_their_states() {
-    use State::{CloseWait, Established, FinWait1, LastAck, SynReceived, SynSent};
+    use State::{
+        CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynReceived, SynSent,
+        TimeWait,
+    };
     let wanted = [
         SynReceived,
         Established,
@@ -21,8 +26,12 @@ fn ways_lead_to_their_states() {
         CloseWait,
         LastAck,
         Established,
+        FinWait2,
+        Closing,
+        TimeWait,
         Established,
     ];
+    assert_eq!(wanted.len(), usize::from(WAYS));
     for is_active in [false, true] {
         for (way, state) in (0..).zip(wanted) {
             let mut bench = Bench::new(true, is_active, Settings::default());
@@ -51,7 +60,7 @@ proptest! {
         is_ipv4: bool,
         is_active: bool,
         settings in settings(),
-        way in 0..8_u8,
+        way in 0..WAYS,
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut bench = Bench::new(is_ipv4, is_active, settings);

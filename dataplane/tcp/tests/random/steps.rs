@@ -1,4 +1,4 @@
-//! What may happen to a TCB, at random, and the ways into its states.
+//! What happens to a TCB at random.
 
 #![expect(
     clippy::disallowed_types,
@@ -11,41 +11,7 @@ use proptest::prelude::*;
 use tidegate_tcp::{Keepalive, Settings};
 use tidegate_wire::TcpFlags;
 
-/// Something that happens to a TCB. Sequence numbers are near what the TCB expects, most of the
-/// time: what is far off is answered by the first check.
-#[derive(Clone, Debug)]
-pub(crate) enum Step {
-    Segment {
-        flags: u8,
-        seq: i32,
-        ack: i32,
-        wnd: u16,
-        len: u16,
-        urgent: u16,
-        options: Options,
-    },
-    Send(u16),
-    Read(u8),
-    Pause(bool),
-    SendUrgent(u8),
-    Shutdown,
-    ShutdownRead,
-    Close,
-    Abort,
-    Icmp {
-        kind: u8,
-        seq: i32,
-    },
-    Wait(u32),
-    Transmit,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) has_timestamps: bool,
-    pub(crate) ts_value: i8,
-    pub(crate) sack: Vec<(i16, u16)>,
-}
+use crate::step::{Options, Step};
 
 pub(crate) fn options() -> impl Strategy<Value = Options> {
     let sack = prop::collection::vec((any::<i16>(), 0..4_000_u16), 0..4);
@@ -137,44 +103,4 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
         linger: times.2.map(Duration::from_millis),
         ..Settings::default()
     })
-}
-
-/// Steps that lead to a state, from SYN_SENT or SYN_RECV.
-pub(crate) fn way_to(state: u8, is_active: bool) -> Vec<Step> {
-    let options = Options {
-        has_timestamps: true,
-        ts_value: 0,
-        sack: Vec::new(),
-    };
-    let segment = |flags: TcpFlags, seq| Step::Segment {
-        flags: flags.bits(),
-        seq,
-        ack: 0,
-        wnd: 60_000,
-        len: 0,
-        urgent: 1_460,
-        options: options.clone(),
-    };
-    let (ack, fin) = (
-        segment(TcpFlags::ACK, 0),
-        segment(TcpFlags::ACK | TcpFlags::FIN, 0),
-    );
-    // Who opened waits for a SYN-ACK, who was opened to for the last ACK.
-    let last = if is_active {
-        segment(TcpFlags::SYN | TcpFlags::ACK, -1)
-    } else {
-        ack.clone()
-    };
-    let established = vec![Step::Transmit, last, Step::Transmit];
-    let more = match state {
-        0 => return vec![Step::Transmit],
-        1 => vec![],
-        2 => vec![Step::Shutdown, Step::Transmit],
-        3 => vec![Step::Send(4_000), Step::Close, Step::Transmit],
-        4 => vec![fin, Step::Transmit],
-        5 => vec![fin, Step::Transmit, Step::Close, Step::Transmit],
-        6 => vec![Step::Send(60_000), Step::Transmit],
-        _ => vec![Step::Pause(true), Step::Send(60_000), Step::Transmit, ack],
-    };
-    [established, more].concat()
 }

@@ -69,7 +69,7 @@ fn mend_ipv6(datagram: &mut [u8]) -> Option<()> {
         } else {
             8 + usize::from(*payload.get(1)?) * 8
         };
-        protocol = payload[0];
+        protocol = *payload.first()?;
         payload = payload.split_at_mut_checked(len)?.1;
     }
     let mut pseudo = header[8..40].to_vec();
