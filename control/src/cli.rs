@@ -78,8 +78,12 @@ pub enum Verb {
             Recv-Q is text received and not yet read by the service, Send-Q text not yet acknowledged \
             by the peer. Of a listener they are the connections that wait to be accepted, and how many \
             may. Process is the listener's name, with the pool and backend of a proxy's connections \
-            to its backends.",
-        after_help = "Examples:\n  sudo tidegate ss -o\n  sudo tidegate ss -s\n  \
+            to its backends.\n\n\
+            With --info each connection has a second line in the form and with the names of `ss -i`; \
+            times are in milliseconds, windows in segments, rates in bits a second. It adds \
+            retrans_by:FAST/TIMER/TAIL-PROBE/SYN, the segments sent again by reason, and state_ms, the \
+            time in the present state. --info --json gives the same as numbers.",
+        after_help = "Examples:\n  sudo tidegate ss -o\n  sudo tidegate ss -i\n  sudo tidegate ss -s\n  \
             sudo tidegate ss --json | jq 'select(.state == \"ESTABLISHED\") | .remote'"
     )]
     Ss(SsArguments),
@@ -126,6 +130,9 @@ pub struct SsArguments {
     /// Show the timer of each connection: its name, when it fires, retransmissions so far
     #[arg(short = 'o', long)]
     pub options: bool,
+    /// Show TCP's own figures of each connection on a line below it: round trips, windows, losses
+    #[arg(short, long)]
+    pub info: bool,
     /// Show counts by state only
     #[arg(short, long)]
     pub summary: bool,

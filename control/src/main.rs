@@ -34,6 +34,7 @@ fn act(verb: Verb) -> Result<ExitCode> {
             let text = ss(&SsOptions {
                 socket: arguments.socket,
                 timers: arguments.options,
+                info: arguments.info,
                 summary: arguments.summary,
                 json: arguments.json,
             })?;

@@ -9,7 +9,7 @@
 //!     "[[listener]]\nname = \"echo\"\naddresses = [\"*:7\"]\nservice = \"echo\"\n",
 //! );
 //! let stream = bed.client().run(|| std::net::TcpStream::connect("192.0.2.1:7"));
-//! println!("{:?} {:?}", stream, tidegate.admin().flows());
+//! println!("{:?} {:?}", stream, tidegate.admin().flows(false));
 //! ```
 //!
 //! Everything panics on failure: this is for tests only.

@@ -83,16 +83,20 @@ impl Client {
         Ok(status)
     }
 
-    /// All connections, page by page.
+    /// All connections, page by page; with `info`, all that there is to know of each.
     ///
     /// # Errors
     ///
     /// As [`Self::ask`].
-    pub fn flows(&mut self) -> Result<Vec<Flow>> {
+    pub fn flows(&mut self, info: bool) -> Result<Vec<Flow>> {
         let mut flows = Vec::new();
         let mut from = None;
         loop {
-            let request = Request::Flows { from, max: None };
+            let request = Request::Flows {
+                from,
+                max: None,
+                info,
+            };
             let Answer::Flows(page) = self.ask(&request)? else {
                 bail!(UNASKED)
             };

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::info::TcpInfo;
+
 /// What a client asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
@@ -19,6 +21,9 @@ pub enum Request {
         /// Most flows in the page; the server takes at most 4096, and 1024 where this is absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max: Option<u32>,
+        /// Whether each flow is to come with [`Flow::info`].
+        #[serde(default, skip_serializing_if = "is_false")]
+        info: bool,
     },
     /// Who listens?
     Listeners {},
@@ -134,6 +139,14 @@ pub struct Flow {
     pub cwnd: u32,
     /// The worker that owns the flow.
     pub worker: u32,
+    /// All that there is to know of it, where the client asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<TcpInfo>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A running timer.
@@ -227,14 +240,24 @@ mod tests {
             parse(r#"{"ask":"flows"}"#).unwrap(),
             Request::Flows {
                 from: None,
-                max: None
+                max: None,
+                info: false
             }
         );
         assert_eq!(
             parse(r#"{"ask":"flows","from":"0:4096","max":100}"#).unwrap(),
             Request::Flows {
                 from: Some("0:4096".to_owned()),
-                max: Some(100)
+                max: Some(100),
+                info: false
+            }
+        );
+        assert_eq!(
+            parse(r#"{"ask":"flows","info":true}"#).unwrap(),
+            Request::Flows {
+                from: None,
+                max: None,
+                info: true
             }
         );
         assert_eq!(
@@ -268,6 +291,11 @@ mod tests {
             rto_us: 200_000,
             cwnd: 14_600,
             worker: 0,
+            info: Some(TcpInfo {
+                options: vec!["sack".to_owned()],
+                rtt_us: Some(20_000),
+                ..TcpInfo::default()
+            }),
         };
         let answer = Answer::Flows(FlowPage {
             flows: vec![flow],

@@ -19,7 +19,7 @@ use super::application::AppCommand;
 use super::worker::Ready;
 use crate::admin::{
     Answer, BackendCounters, Counters, Discarded, Flow, FlowPage, Listener, Phase, PortCounters,
-    PortStatus, Request, Status, Timer,
+    PortStatus, Request, Status, TcpInfo, Timer,
 };
 
 /// How long the worker may take to answer. It answers between two turns; this long, it is stuck.
@@ -76,7 +76,9 @@ impl Answers {
     pub(super) fn answer(&self, request: &Request) -> Answer {
         let answer = match request {
             Request::Status {} => Ok(Answer::Status(self.status())),
-            Request::Flows { from, max } => self.flows(from.as_deref(), *max).map(Answer::Flows),
+            Request::Flows { from, max, info } => {
+                self.flows(from.as_deref(), *max, *info).map(Answer::Flows)
+            }
             Request::Listeners {} => self
                 .listeners()
                 .map(|listeners| Answer::Listeners { listeners }),
@@ -112,7 +114,7 @@ impl Answers {
             .map_err(|_| anyhow!("the worker does not answer"))
     }
 
-    fn flows(&self, from: Option<&str>, max: Option<u32>) -> Result<FlowPage> {
+    fn flows(&self, from: Option<&str>, max: Option<u32>, info: bool) -> Result<FlowPage> {
         let from_slot = from.map_or(Ok(0), slot_of)?;
         let max = max.unwrap_or(PAGE);
         let page = self.ask(|reply| Command::Flows {
@@ -121,12 +123,12 @@ impl Answers {
             reply,
         })?;
         Ok(FlowPage {
-            flows: page.rows.iter().map(|row| self.flow(row)).collect(),
+            flows: page.rows.iter().map(|row| self.flow(row, info)).collect(),
             next: page.next_slot.map(|slot| format!("0:{slot}")),
         })
     }
 
-    fn flow(&self, row: &FlowRow) -> Flow {
+    fn flow(&self, row: &FlowRow, info: bool) -> Flow {
         let tcb = &row.tcb;
         let remote = SocketAddr::new(tcb.tuple.remote, tcb.tuple.remote_port);
         let listener = self.config.listeners.get(row.tag as usize);
@@ -149,6 +151,7 @@ impl Answers {
             rto_us: microseconds(tcb.rto),
             cwnd: tcb.cwnd,
             worker: 0,
+            info: info.then(|| TcpInfo::from(tcb)),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Both ask over the admin socket ([`crate::admin`]) and only format the answers.
 
+mod info;
 mod ss;
 mod stats;
 mod table;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+use super::info;
 use super::table::{Align, lay_out};
 use crate::admin::{Client, Flow, Listener, Timer};
 
@@ -15,6 +16,8 @@ pub struct SsOptions {
     pub socket: PathBuf,
     /// Show the timer of each connection.
     pub timers: bool,
+    /// Show TCP's own figures of each connection.
+    pub info: bool,
     /// Show counts by state only.
     pub summary: bool,
     /// Print JSON, one object a line.
@@ -37,7 +40,7 @@ pub fn ss(options: &SsOptions) -> Result<String> {
         };
     }
     let listeners = client.listeners()?;
-    let flows = client.flows()?;
+    let flows = client.flows(options.info)?;
     if options.json {
         let listeners = listeners.iter().map(json_line);
         return listeners.chain(flows.iter().map(json_line)).collect();
@@ -87,7 +90,7 @@ fn table(listeners: &[Listener], flows: &[Flow], timers: bool) -> String {
     }
     let mut flows: Vec<&Flow> = flows.iter().collect();
     flows.sort_by_key(|flow| (flow.local, flow.remote));
-    for flow in flows {
+    for flow in &flows {
         let mut process = flow.service.clone();
         if let Some(backend) = &flow.backend {
             process += &format!(" -> {backend}");
@@ -104,7 +107,24 @@ fn table(listeners: &[Listener], flows: &[Flow], timers: bool) -> String {
             process,
         ]);
     }
-    lay_out(&[Left, Right, Right, Right, Right, Left], &rows)
+    let text = lay_out(&[Left, Right, Right, Right, Right, Left], &rows);
+    with_info(&text, 1 + listeners.len(), &flows)
+}
+
+/// The table with what TCP says of each flow on a line below it, where the flows have that. The
+/// flows begin at line `first`.
+fn with_info(table: &str, first: usize, flows: &[&Flow]) -> String {
+    let mut text = String::new();
+    for (number, line) in table.lines().enumerate() {
+        text += line;
+        text.push('\n');
+        let flow = number.checked_sub(first).and_then(|at| flows.get(at));
+        if let Some(tcp) = flow.and_then(|flow| flow.info.as_ref()) {
+            text += &info::line(tcp);
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// The name that iproute2 prints for a state of RFC 9293 3.3.2.
@@ -137,6 +157,7 @@ fn ss_timer(timer: &Timer, retransmits: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::TcpInfo;
 
     fn flow(state: &str, local: &str, remote: &str) -> Flow {
         Flow {
@@ -153,6 +174,7 @@ mod tests {
             rto_us: 200_000,
             cwnd: 14_480,
             worker: 0,
+            info: None,
         }
     }
 
@@ -186,6 +208,35 @@ ESTAB            0    1448        192.0.2.1:80    192.0.2.2:40001  web
 ";
         assert_eq!(text, expected);
         assert!(!table(&[], &flows, false).contains("timer"));
+    }
+
+    #[test]
+    fn info_stands_below_its_connection() {
+        let listener = Listener {
+            local: "192.0.2.1:80".to_owned(),
+            service: "web".to_owned(),
+            accept_queue: 0,
+            backlog: 4096,
+            syn_queue: 0,
+            syn_backlog: 1024,
+        };
+        let with = |congestion: &str, remote| Flow {
+            info: Some(TcpInfo {
+                congestion: congestion.to_owned(),
+                ..TcpInfo::default()
+            }),
+            ..flow("ESTABLISHED", "192.0.2.1:80", remote)
+        };
+        let flows = [
+            with("reno", "192.0.2.2:40001"),
+            with("cubic", "192.0.2.2:40000"),
+        ];
+        let text = table(&[listener], &flows, false);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 6, "{text}");
+        assert!(lines[1].starts_with("LISTEN"), "{text}");
+        assert!(lines[2].contains(":40000") && lines[3].starts_with("\t cubic "));
+        assert!(lines[4].contains(":40001") && lines[5].starts_with("\t reno "));
     }
 
     #[test]

@@ -52,6 +52,16 @@ fn ss_shows_listeners_and_connections() {
         };
         assert!(table.lines().any(row), "{local} {peer} in\n{table}");
     }
+    let figures = ask(&bed, &["ss", "-i"]);
+    let said = |line: &str| {
+        let has = |word: &str| line.split_whitespace().any(|said| said == word);
+        line.starts_with('\t') && has("cubic") && has("bytes_acked:5") && has("bytes_received:5")
+    };
+    assert_eq!(
+        figures.lines().filter(|line| said(line)).count(),
+        2,
+        "{figures}"
+    );
     let summary = ask(&bed, &["ss", "-s"]);
     let counted = |line: &str| line.split_whitespace().eq(["ESTAB", "2"]);
     assert!(summary.lines().any(counted), "{summary}");
@@ -63,6 +73,15 @@ fn ss_shows_listeners_and_connections() {
         .collect();
     let established = rows.iter().filter(|row| row["state"] == "ESTABLISHED");
     assert_eq!(established.count(), 2, "{lines}");
+
+    let lines = ask(&bed, &["ss", "--info", "--json"]);
+    for line in lines.lines().filter(|line| line.contains("ESTABLISHED")) {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let info = &row["info"];
+        assert_eq!(info["bytes_delivered"], 5, "{line}");
+        assert!(info["rtt_us"].as_u64() > Some(0), "{line}");
+        assert!(info["options"].as_array().is_some(), "{line}");
+    }
 }
 
 #[test]

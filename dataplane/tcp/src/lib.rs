@@ -43,6 +43,7 @@ mod tcb;
 mod text;
 mod timeout;
 mod timers;
+mod totals;
 mod transmit;
 mod tuple;
 
@@ -61,7 +62,7 @@ pub use scoreboard::{DUP_THRESH, Outstanding, Scoreboard};
 pub use segment::Segment;
 pub use seq::SeqNum;
 pub use settings::{Keepalive, Settings};
-pub use snapshot::TcbSnapshot;
+pub use snapshot::{Again, RepairPhase, TcbSnapshot};
 pub use state::{Event, State};
 pub use tcb::Tcb;
 pub use text::{Slices, TextQueue};

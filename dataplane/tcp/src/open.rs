@@ -17,6 +17,7 @@ use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Rcv, Snd, Tcb, millis};
 use crate::text::TextQueue;
 use crate::timers::Timers;
+use crate::totals::Totals;
 use crate::{Context, FourTuple, Segment, SeqNum};
 
 /// The least segment size that we believe a peer needs, in octets of text and options. A smaller
@@ -108,6 +109,7 @@ impl Tcb {
             recovery: Recovery::new(iss),
             scoreboard: Scoreboard::default(),
             timers: Timers::new(),
+            totals: Totals::new(cx.now),
         }
     }
 
@@ -205,7 +207,11 @@ impl Rcv {
 
 /// The segment size that a datagram of `mtu` octets has room for (RFC 6691 2; RFC 9293 MUST-67).
 pub(crate) fn mss_for(tuple: &FourTuple, mtu: u32, settings: &Settings) -> u16 {
-    let headers = if tuple.local.is_ipv4() { 40 } else { 60 };
-    let mss = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX - 60);
+    let mss = u16::try_from(mtu.saturating_sub(headers_len(tuple))).unwrap_or(u16::MAX - 60);
     mss.min(settings.mss_max.unwrap_or(u16::MAX)).max(MSS_MIN)
+}
+
+/// Octets of the headers of IP and TCP without options.
+pub(crate) const fn headers_len(tuple: &FourTuple) -> u32 {
+    if tuple.local.is_ipv4() { 40 } else { 60 }
 }

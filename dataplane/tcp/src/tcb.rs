@@ -25,6 +25,7 @@ use crate::sent::Stamp;
 use crate::state::{Event, State};
 use crate::text::TextQueue;
 use crate::timers::Timers;
+use crate::totals::Totals;
 use crate::{FourTuple, SeqNum};
 
 /// Octets that the timestamps option takes in a header, padding included (RFC 7323 appendix A).
@@ -211,6 +212,7 @@ pub struct Tcb {
     pub(crate) recovery: Recovery,
     pub(crate) scoreboard: Scoreboard,
     pub(crate) timers: Timers,
+    pub(crate) totals: Totals,
 }
 
 impl Tcb {

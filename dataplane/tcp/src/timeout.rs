@@ -148,6 +148,7 @@ impl Tcb {
     /// Makes the timers of the send queue fit the state of affairs. Every call that can change it
     /// ends with this.
     pub(crate) fn settle_timers(&mut self, cx: &Context<'_>) {
+        self.totals.note_state(self.state, cx.now);
         if !self.state.can_transmit_text() {
             if self.state.is_synchronized() {
                 self.timers.disarm(Timer::Reorder);

@@ -139,6 +139,7 @@ impl Tcb {
         self.snd
             .queue
             .drop_front(cx.memory, acked - u32::from(is_fin_acked));
+        self.totals.on_una(self.snd.iss, self.snd.una, seg.ack);
         self.snd.una = seg.ack;
         if self.snd.up.before_or_eq(seg.ack) {
             self.flags.remove(Flags::URGENT_SENT);

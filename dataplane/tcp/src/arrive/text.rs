@@ -154,7 +154,9 @@ impl Tcb {
         if len > 0 {
             self.rcv.dup_acks_owed = 0;
         }
-        self.rcv.nxt += len;
+        let nxt = self.rcv.nxt + len;
+        self.totals.on_rcv_nxt(self.rcv.irs, self.rcv.nxt, nxt);
+        self.rcv.nxt = nxt;
         self.rcv.wnd = self.rcv.wnd.saturating_sub(len);
         if self.has(Flags::URGENT) && self.rcv.up.before_or_eq(self.rcv.nxt) {
             self.flags.remove(Flags::URGENT);
@@ -228,7 +230,9 @@ impl Tcb {
         }
         let kept = self.push_received(cx.memory, rest);
         let lost = u32::try_from(rest.len() - kept).unwrap_or(0);
-        self.rcv.nxt = self.rcv.nxt - lost;
+        let nxt = self.rcv.nxt - lost;
+        self.totals.on_rcv_nxt_back(self.rcv.irs, self.rcv.nxt, nxt);
+        self.rcv.nxt = nxt;
         self.rcv.wnd += lost;
         lost
     }

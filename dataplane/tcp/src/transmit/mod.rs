@@ -9,6 +9,7 @@ use tidegate_wire::Instant;
 
 use crate::Context;
 use crate::ranges::Range;
+use crate::recovery::Phase;
 use crate::sent::Stamp;
 use crate::state::State;
 use crate::tcb::{Flags, Owes, Tcb};
@@ -102,6 +103,7 @@ impl Tcb {
             if self.retries > 0 || !is_simultaneous {
                 self.flags.insert(Flags::SYN_RETRIED);
                 self.retransmits = self.retransmits.saturating_add(1);
+                self.totals.again_syn = self.totals.again_syn.saturating_add(1);
             }
         }
         self.snd.sent_at = now;
@@ -125,8 +127,9 @@ impl Tcb {
             Why::Probe => self.on_probe_sent(),
             Why::Again { is_rescue } => self.recovery.on_sent_again(range, is_rescue),
         }
+        self.totals.segments_sent = self.totals.segments_sent.saturating_add(1);
         if range.left.before(self.snd.nxt) {
-            self.retransmits = self.retransmits.saturating_add(1);
+            self.count_again(piece.why);
             // RFC 6298 3, Karn's rule.
             if self.snd.timed.after(range.left) {
                 self.flags.remove(Flags::TIMED);
@@ -150,6 +153,20 @@ impl Tcb {
         self.start_user_timer(now);
         if piece.why == Why::New {
             self.watch_tail(cx);
+        }
+    }
+
+    /// A segment was sent again: how often, and because of what.
+    fn count_again(&mut self, why: Why) {
+        self.retransmits = self.retransmits.saturating_add(1);
+        let totals = &mut self.totals;
+        match why {
+            Why::TailProbe => totals.again_as_probe = totals.again_as_probe.saturating_add(1),
+            // What is left of the total is the rest: RACK, SACK or duplicates told of a loss.
+            Why::New | Why::Again { .. } if self.recovery.phase == Phase::Fast => {}
+            Why::New | Why::Again { .. } | Why::Probe => {
+                totals.again_by_timer = totals.again_by_timer.saturating_add(1);
+            }
         }
     }
 }

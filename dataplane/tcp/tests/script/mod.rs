@@ -25,6 +25,7 @@
 //! | `icmp soft`, `hard`, `too_big MTU`, each with `seq N` `[! NAME]` | an ICMP error |
 //! | `expect state S`, `end E`, `no end`, `events A\|B`, `readable N`, `delivered N` | what the user sees |
 //! | `expect timer NAME S`, `no timer`, `rto S`, `srtt S`, `cwnd N`, `ssthresh N`, `urgent N` | what `ss` sees |
+//! | `expect info NAME VALUE` | a figure of STATUS by the name of its field |
 //!
 //! `SEGMENT` is `FLAGS FROM:TO(LEN) [ack N] [win N] [urg N] [<OPTIONS>]` with the flags of tcpdump.
 //! Numbers count from the sender's initial sequence number; `=N` is the number itself. Options are

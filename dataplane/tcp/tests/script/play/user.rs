@@ -176,8 +176,41 @@ fn expect_of(snapshot: &TcbSnapshot, words: &[&str]) -> Result<(), String> {
         ["snd_queue", count] => compare(&snapshot.snd_queue.to_string(), count),
         ["flight_size", count] => compare(&snapshot.flight_size.to_string(), count),
         ["retransmits", count] => compare(&snapshot.retransmits.to_string(), count),
+        ["info", name, value] => compare(&info_of(snapshot, name)?, value),
         _ => Err("nothing of this kind is to be seen".into()),
     }
+}
+
+/// A figure of STATUS by the name of its field; those by reason as `fast/timer/tail_probe/syn`.
+fn info_of(snapshot: &TcbSnapshot, name: &str) -> Result<String, String> {
+    let again = &snapshot.again;
+    Ok(match name {
+        "again" => format!(
+            "{}/{}/{}/{}",
+            again.fast, again.timer, again.tail_probe, again.syn
+        ),
+        "again_in_flight" => snapshot.again_in_flight.to_string(),
+        "backoffs" => snapshot.backoffs.to_string(),
+        "bytes_acked" => snapshot.bytes_acked.to_string(),
+        "bytes_delivered" => snapshot.bytes_delivered.to_string(),
+        "bytes_received" => snapshot.bytes_received.to_string(),
+        "in_state" => snapshot.in_state.as_secs_f64().to_string(),
+        "lost" => snapshot.lost.to_string(),
+        "min_rtt" => snapshot
+            .min_rtt
+            .unwrap_or_default()
+            .as_secs_f64()
+            .to_string(),
+        "mss_received" => snapshot.mss_received.to_string(),
+        "probes" => snapshot.probes.to_string(),
+        "repair" => snapshot.repair.name().to_owned(),
+        "sacked" => snapshot.sacked.to_string(),
+        "segments_sent" => snapshot.segments_sent.to_string(),
+        "since_heard" => snapshot.since_heard.as_secs_f64().to_string(),
+        "since_sent" => snapshot.since_sent.as_secs_f64().to_string(),
+        "unsent" => snapshot.unsent.to_string(),
+        _ => return Err(format!("{name} is no figure of STATUS")),
+    })
 }
 
 fn compare(seen: &str, wanted: &str) -> Result<(), String> {
