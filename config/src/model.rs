@@ -210,6 +210,12 @@ pub struct Tcp {
     pub linger: Option<Duration>,
     /// Largest segment we announce, in bytes of text; `None` takes what the MTU allows.
     pub mss_max: Option<u16>,
+    /// When the segment size that the path takes is searched for (RFC 8899).
+    pub mtu_probing: MtuProbing,
+    /// Where the search begins, in bytes of text and options.
+    pub base_mss: u16,
+    /// Smallest datagram, in bytes, to which an ICMP message can bring an IPv4 path.
+    pub min_pmtu: u16,
     /// IPv4 TTL and IPv6 hop limit of what we send.
     pub ttl: u8,
     /// Differentiated services code point of what we send, 0 to 63.
@@ -225,6 +231,17 @@ pub struct Keepalive {
     pub intvl: Duration,
     /// Unanswered probes after which the connection is given up.
     pub probes: u8,
+}
+
+/// When the segment size that the path takes is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MtuProbing {
+    /// Never.
+    Off,
+    /// Once full segments go unanswered again and again.
+    BlackHole,
+    /// From the beginning of a connection.
+    Always,
 }
 
 /// How the sending rate adapts to the path.

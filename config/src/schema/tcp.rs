@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use crate::{
-    model::CongestionControl,
+    model::{CongestionControl, MtuProbing},
     section::{Read, Section},
     value::{
         Choice, Flag, OrWord,
@@ -41,6 +41,9 @@ pub(crate) struct RawTcp {
     pub(crate) user_timeout: Read<Option<Duration>>,
     pub(crate) linger: Read<Option<Duration>>,
     pub(crate) mss_max: Read<Option<u16>>,
+    pub(crate) mtu_probing: Read<MtuProbing>,
+    pub(crate) base_mss: Read<u16>,
+    pub(crate) min_pmtu: Read<u16>,
     pub(crate) ttl: Read<u8>,
     pub(crate) dscp: Read<u8>,
 }
@@ -55,6 +58,13 @@ const CONGESTION_CONTROL: Choice<CongestionControl> = Choice(&[
     ("cubic", CongestionControl::Cubic),
     ("newreno", CongestionControl::NewReno),
     ("reno", CongestionControl::NewReno),
+]);
+
+/// In the order of Linux's 0, 1 and 2.
+const MTU_PROBING: Choice<MtuProbing> = Choice(&[
+    ("off", MtuProbing::Off),
+    ("black_hole", MtuProbing::BlackHole),
+    ("always", MtuProbing::Always),
 ]);
 
 impl RawTcp {
@@ -100,16 +110,11 @@ impl RawTcp {
                 "linger",
                 &OrWord("off", Period(Duration::ZERO..=seconds(3600))),
             ),
-            mss_max: section.value(
-                "mss_max",
-                &OrWord(
-                    "auto",
-                    Whole {
-                        range: 64..=3466,
-                        of: " of bytes",
-                    },
-                ),
-            ),
+            mss_max: section.value("mss_max", &OrWord("auto", bytes(64..=3466))),
+            mtu_probing: section.value("mtu_probing", &MTU_PROBING),
+            base_mss: section.value("base_mss", &bytes(64..=3466)),
+            // RFC 1191 3: no link takes less than 68.
+            min_pmtu: section.value("min_pmtu", &bytes(68..=1500)),
             ttl: section.value("ttl", &Whole::new(1..=255)),
             dscp: section.value("dscp", &Whole::new(0..=63)),
         };
@@ -127,6 +132,14 @@ fn memory(section: &Section<'_>, key: &'static str) -> Read<u32> {
         span: read.span,
         said: read.said,
     })
+}
+
+/// A number of bytes.
+const fn bytes(range: RangeInclusive<u16>) -> Whole<u16> {
+    Whole {
+        range,
+        of: " of bytes",
+    }
 }
 
 const fn millis(count: u64) -> Duration {

@@ -51,6 +51,9 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
         user_timeout: raw.user_timeout?.value,
         linger: raw.linger?.value,
         mss_max: raw.mss_max?.value,
+        mtu_probing: raw.mtu_probing?.value,
+        base_mss: raw.base_mss?.value,
+        min_pmtu: raw.min_pmtu?.value,
         ttl: raw.ttl?.value,
         dscp: raw.dscp?.value,
     })

@@ -2,7 +2,7 @@
 
 use tidegate_config as config;
 use tidegate_port::{DriverChoice, OpenConfig, XdpMode, ZeroCopy};
-use tidegate_tcp::{CongestionKind, Keepalive, Settings};
+use tidegate_tcp::{CongestionKind, Keepalive, MtuProbing, Settings};
 use tidegate_wire::RxChecksum;
 use tidegate_worker::{Cidr, Idle};
 
@@ -11,6 +11,11 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
     let congestion = match tcp.congestion_control {
         config::CongestionControl::Cubic => CongestionKind::Cubic,
         config::CongestionControl::NewReno => CongestionKind::NewReno,
+    };
+    let mtu_probing = match tcp.mtu_probing {
+        config::MtuProbing::Off => MtuProbing::Off,
+        config::MtuProbing::BlackHole => MtuProbing::BlackHole,
+        config::MtuProbing::Always => MtuProbing::Always,
     };
     let keepalive = tcp.keepalive.map(|keepalive| Keepalive {
         idle: keepalive.time,
@@ -43,6 +48,9 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
         // RFC 2474 3: the code point is the upper six bits of the byte.
         traffic_class: tcp.dscp << 2,
         mss_max: tcp.mss_max,
+        mtu_probing,
+        base_mss: tcp.base_mss,
+        min_pmtu: tcp.min_pmtu,
     }
 }
 

@@ -32,7 +32,7 @@ const KERNELS: [&[(&str, &str)]; 6] = [
 ];
 
 /// Keys of `[listener.tcp]`.
-const LISTENERS: [&str; 8] = [
+const LISTENERS: [&str; 9] = [
     "",
     "timestamps = false",
     "sack = false",
@@ -40,6 +40,7 @@ const LISTENERS: [&str; 8] = [
     "timestamps = false\nsack = false\nwindow_scaling = false",
     "congestion_control = \"newreno\"\nnodelay = true",
     "mss_max = 536\ninitial_window = 1",
+    "mtu_probing = \"always\"",
     "rmem = \"8k\"\nwmem = \"8k\"",
 ];
 

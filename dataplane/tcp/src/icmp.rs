@@ -75,21 +75,25 @@ impl Tcb {
     }
 
     /// The path takes less than was thought (RFC 9293 3.7.2). Segments become smaller, never
-    /// larger, and what is outstanding goes out again in the new size; that is no congestion.
+    /// larger, and what is outstanding goes out again in the new size; that is no congestion. Some
+    /// minutes later `path_mtu` tries more.
     fn on_too_big(&mut self, mtu: u32, cx: &mut Context<'_>) {
         let mtu_min = if self.tuple.local.is_ipv4() {
-            MTU_MIN_IPV4
+            u32::from(cx.settings.min_pmtu).max(MTU_MIN_IPV4)
         } else {
             MTU_MIN_IPV6
         };
         let mtu = if mtu == 0 { MTU_UNSAID } else { mtu };
         let mss = mss_for(&self.tuple, mtu.max(mtu_min), cx.settings);
         if mss >= self.snd.mss {
+            // RFC 8899 4.6.2: it is about a probe, and says what the next one may try.
+            if mss < self.snd.mss_high {
+                self.bound_mss(mss, cx.now);
+            }
             return;
         }
-        let old = self.smss();
-        self.snd.mss = mss;
-        self.congestion.on_mss_change(old, self.smss());
+        self.lower_mss(mss);
+        self.bound_mss(mss, cx.now);
         if self.state.is_synchronized() {
             self.go_back(cx.memory);
             self.flags.remove(Flags::TIMED);

@@ -48,6 +48,10 @@ impl Tcb {
             self.congestion.cwnd() >= self.smss(),
             "cwnd below a segment"
         );
+        assert!(
+            snd.mss <= snd.mss_high && snd.mss_high <= snd.mss_cap,
+            "segments larger than what passes"
+        );
         self.recovery.assert_invariants(snd.una, snd.nxt);
         if let Some(log) = self.send_log(memory) {
             assert_eq!(

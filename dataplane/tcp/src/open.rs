@@ -26,9 +26,9 @@ use crate::{Context, FourTuple, Segment, SeqNum};
 const MSS_MIN: u16 = 48;
 
 /// RFC 9293 3.7.1, MUST-15: what a peer can take that announces nothing, over IPv4 and IPv6.
-const MSS_DEFAULT_IPV4: u16 = 536;
+pub(crate) const MSS_DEFAULT_IPV4: u16 = 536;
 /// See [`MSS_DEFAULT_IPV4`].
-const MSS_DEFAULT_IPV6: u16 = 1220;
+pub(crate) const MSS_DEFAULT_IPV6: u16 = 1220;
 
 impl Tcb {
     /// OPEN, active (RFC 9293 3.10.1): the TCB is in SYN_SENT and wants to transmit its SYN.
@@ -149,6 +149,7 @@ impl Tcb {
         }
         self.flags
             .set(Flags::SACK, settings.sack && options.sack_permitted);
+        self.begin_mss(settings);
         if let (true, Some(timestamps)) = (settings.timestamps, options.timestamps) {
             self.flags.insert(Flags::TIMESTAMPS);
             self.take_ts_recent(timestamps.value, cx.now);
@@ -172,6 +173,9 @@ impl Snd {
             refused: iss,
             ts_offset: 0,
             mss,
+            mss_cap: mss,
+            mss_high: mss,
+            mss_bound_s: 0,
             wnd_shift: 0,
             timed_at: Stamp::at(now),
             sent_at: now,

@@ -11,7 +11,6 @@ use tidegate_wire::Instant;
 
 use crate::memory::{Memory, NONE};
 use crate::ranges::Range;
-use crate::recovery::Phase;
 use crate::sent::{Newest, RUNS_MAX, Run, SendLog, Stamp};
 use crate::tcb::{Flags, Tcb};
 use crate::timers::Timer;
@@ -267,8 +266,8 @@ impl Tcb {
 
     /// The reordering timer went off: what was late is lost.
     pub(crate) fn on_reorder_timeout(&mut self, cx: &mut Context<'_>) {
-        if self.find_losses(cx) && self.recovery.phase == Phase::Open {
-            self.enter_fast_recovery();
+        if self.find_losses(cx) {
+            self.on_loss_found(cx);
         }
     }
 
@@ -277,6 +276,13 @@ impl Tcb {
         let alive = log.iter().filter(|(_, run)| !run.is_lost);
         alive
             .map(|(range, _)| self.scoreboard.unsacked(memory, range))
+            .sum()
+    }
+
+    /// How many octets count as lost.
+    pub(crate) fn lost_octets(&self, log: &SendLog, memory: &Memory) -> u32 {
+        let lost = log.iter().filter(|(_, run)| run.is_lost);
+        lost.map(|(range, _)| self.scoreboard.unsacked(memory, range))
             .sum()
     }
 

@@ -149,7 +149,14 @@ impl Tcb {
         } else {
             self.is_loss_found(cx.memory)
         };
-        if self.recovery.phase == Phase::Open && is_loss_found {
+        if is_loss_found {
+            self.on_loss_found(cx);
+        }
+    }
+
+    /// A loss was found; the first one of a window begins its repair.
+    pub(crate) fn on_loss_found(&mut self, cx: &mut Context<'_>) {
+        if self.recovery.phase == Phase::Open && !self.is_only_mtu_probe_lost(cx) {
             self.enter_fast_recovery();
         }
     }
@@ -211,7 +218,7 @@ impl Tcb {
         has_enough_duplicates && self.snd.una.after(self.recovery.point)
     }
 
-    pub(crate) fn enter_fast_recovery(&mut self) {
+    fn enter_fast_recovery(&mut self) {
         self.owes.remove(Owes::TAIL_PROBE);
         // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
         let has_duplicates = self.recovery.dup_acks > 0;
@@ -267,6 +274,7 @@ impl Tcb {
         if let Some(log) = memory.log_mut(self.snd.log) {
             log.mark_all_lost();
             log.tail_probe = None;
+            log.mtu_probe = None;
         }
     }
 

@@ -121,6 +121,8 @@ pub(crate) struct SendLog {
     pub(crate) dsack_round: Option<SeqNum>,
     /// The tail loss probe that is not answered.
     pub(crate) tail_probe: Option<TailProbe>,
+    /// The segment that is larger than the others, to see whether it passes (RFC 8899 4.1).
+    pub(crate) mtu_probe: Option<Range>,
 }
 
 impl SendLog {
@@ -133,6 +135,7 @@ impl SendLog {
             fack: left,
             dsack_round: None,
             tail_probe: None,
+            mtu_probe: None,
         }
     }
 
@@ -153,6 +156,9 @@ impl SendLog {
             right: range.right.earliest(self.right()),
         };
         if old.left.before(old.right) {
+            // In smaller pieces it says nothing about its size.
+            self.mtu_probe
+                .take_if(|probe| old.left.before(probe.right) && probe.left.before(old.right));
             self.change(old, |run| {
                 run.first = now;
                 run.last = now;

@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use crate::congestion::CongestionKind;
+use crate::path_mtu::MtuProbing;
 use crate::rtt::RttBounds;
 
 /// R1 of RFC 9293 3.8.3 (SHLD-10: at least 3): after so many retransmissions of one segment the
@@ -103,6 +104,14 @@ pub struct Settings {
     pub traffic_class: u8,
     /// A cap below what the MTU allows on the segment size announced and sent.
     pub mss_max: Option<u16>,
+    /// When the segment size of the path is searched for (RFC 8899).
+    pub mtu_probing: MtuProbing,
+    /// The segment size, of text and options, that is taken to pass everywhere and where the search
+    /// begins (RFC 8899's BASE_PLPMTU). Over IPv6 it is not below 1220.
+    pub base_mss: u16,
+    /// The least MTU in octets that an ICMP message can make us believe an IPv4 path to have; 68 at
+    /// least (RFC 1191 3).
+    pub min_pmtu: u16,
 }
 
 impl Default for Settings {
@@ -132,6 +141,9 @@ impl Default for Settings {
             hop_limit: 64,
             traffic_class: 0,
             mss_max: None,
+            mtu_probing: MtuProbing::BlackHole,
+            base_mss: 1_024,
+            min_pmtu: 68,
         }
     }
 }

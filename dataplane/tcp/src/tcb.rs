@@ -76,6 +76,10 @@ bitflags! {
         const TAIL_PROBED = 1 << 18;
         /// A round trip is being timed (RFC 6298 3); it ends with `snd.timed`.
         const TIMED = 1 << 19;
+        /// The segment size is searched for by probes (RFC 8899).
+        const MTU_PROBING = 1 << 20;
+        /// Segments of SND.MSS have been acknowledged.
+        const MSS_PASSES = 1 << 21;
     }
 }
 
@@ -130,6 +134,12 @@ pub(crate) struct Snd {
     pub(crate) ts_offset: u32,
     /// Eff.snd.MSS before options are deducted (RFC 9293 3.7.1, MUST-16).
     pub(crate) mss: u16,
+    /// The most that Eff.snd.MSS can be, by both SYNs and the way out.
+    pub(crate) mss_cap: u16,
+    /// Larger ones than this are known not to pass (RFC 8899), or not thought to.
+    pub(crate) mss_high: u16,
+    /// When `mss_high` was lowered last, in seconds.
+    pub(crate) mss_bound_s: u16,
     /// Snd.Wind.Shift: what the peer's windows are shifted by (RFC 7323 2.3).
     pub(crate) wnd_shift: u8,
     /// Since when the round trip is being timed; meaningless unless [`Flags::TIMED`].

@@ -102,6 +102,7 @@ impl Tcb {
         if is_opening {
             self.owes.insert(Owes::SYN);
         } else {
+            self.check_black_hole(settings, cx.now);
             self.on_retransmission_timeout(cx.memory);
         }
     }

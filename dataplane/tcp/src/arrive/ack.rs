@@ -145,6 +145,8 @@ impl Tcb {
             self.flags.remove(Flags::URGENT_SENT);
         }
         self.scoreboard.on_una(cx.memory, self.snd.una);
+        self.note_mss_passes(acked);
+        self.check_mtu_probe(cx.memory);
         self.forget_sent(cx.memory);
         self.retries = 0;
         self.restart_retransmit_timer(cx.now);

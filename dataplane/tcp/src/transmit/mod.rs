@@ -42,6 +42,7 @@ impl Tcb {
         cx: &mut Context<'_>,
     ) -> Option<usize> {
         self.check_idle_restart(cx);
+        self.check_mss_is_aged(cx.now);
         let Some(plan) = self.plan(cx) else {
             let is_limited = self.is_held_by_cwnd(cx);
             self.flags.set(Flags::CWND_LIMITED, is_limited);
@@ -119,11 +120,13 @@ impl Tcb {
             left: piece.seq,
             right: piece.end(),
         };
+        let is_new = matches!(piece.why, Why::New | Why::MtuProbe);
         self.snd.sent_at = now;
         self.note_sent(range, cx);
         match piece.why {
             Why::New => {}
             Why::TailProbe => self.on_tail_probe_sent(range, cx),
+            Why::MtuProbe => self.on_mtu_probe_sent(range, cx.memory),
             Why::Probe => self.on_probe_sent(),
             Why::Again { is_rescue } => self.recovery.on_sent_again(range, is_rescue),
         }
@@ -134,7 +137,7 @@ impl Tcb {
             if self.snd.timed.after(range.left) {
                 self.flags.remove(Flags::TIMED);
             }
-        } else if !self.has(Flags::TIMED) && piece.why == Why::New {
+        } else if !self.has(Flags::TIMED) && is_new {
             self.snd.timed = range.right;
             self.snd.timed_at = Stamp::at(now);
             self.flags.insert(Flags::TIMED);
@@ -151,7 +154,7 @@ impl Tcb {
             self.restart_retransmit_timer(now);
         }
         self.start_user_timer(now);
-        if piece.why == Why::New {
+        if is_new {
             self.watch_tail(cx);
         }
     }
@@ -163,8 +166,8 @@ impl Tcb {
         match why {
             Why::TailProbe => totals.again_as_probe = totals.again_as_probe.saturating_add(1),
             // What is left of the total is the rest: RACK, SACK or duplicates told of a loss.
-            Why::New | Why::Again { .. } if self.recovery.phase == Phase::Fast => {}
-            Why::New | Why::Again { .. } | Why::Probe => {
+            Why::New | Why::MtuProbe | Why::Again { .. } if self.recovery.phase == Phase::Fast => {}
+            Why::New | Why::MtuProbe | Why::Again { .. } | Why::Probe => {
                 totals.again_by_timer = totals.again_by_timer.saturating_add(1);
             }
         }

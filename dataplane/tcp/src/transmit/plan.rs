@@ -54,6 +54,8 @@ pub(super) enum Why {
     },
     /// Nothing was heard for two round trips: a tail loss probe.
     TailProbe,
+    /// For the first time, and larger than others: a probe of the path (RFC 8899).
+    MtuProbe,
 }
 
 impl Piece {
@@ -107,6 +109,7 @@ impl Tcb {
             (is_forced || piece.len <= room).then_some(piece)
         });
         again
+            .or_else(|| self.next_mtu_probe(max, room, cx.memory))
             .or_else(|| self.next_new(max, room))
             .or_else(|| self.next_spare_piece(max, room, cx.memory))
             .or_else(|| self.next_probe(max))
@@ -144,6 +147,19 @@ impl Tcb {
     fn next_new(&self, max: u32, room: u32) -> Option<Piece> {
         let piece = self.offer_new(max)?;
         (piece.len <= room).then_some(piece)
+    }
+
+    /// New text in a segment that is larger than others (RFC 8899 4.1), where its time has come.
+    fn next_mtu_probe(&self, max: u32, room: u32, memory: &Memory) -> Option<Piece> {
+        // SACK blocks would make it smaller than it is meant to be.
+        let len = (max == self.smss()).then(|| self.mtu_probe_len(room, memory))??;
+        Some(Piece {
+            seq: self.snd.nxt,
+            len,
+            has_fin: false,
+            is_small: false,
+            why: Why::MtuProbe,
+        })
     }
 
     /// What would go out if the congestion window let it.

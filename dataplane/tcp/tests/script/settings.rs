@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Keepalive, Settings};
+use tidegate_tcp::{CongestionKind, Keepalive, MtuProbing, Settings};
 
 use super::Host;
 
@@ -42,6 +42,16 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "user_timeout" => settings.user_timeout = Some(seconds()?),
         "linger" => settings.linger = Some(seconds()?),
         "mss_max" => settings.mss_max = Some(value.parse().map_err(|_| "no segment size")?),
+        "base_mss" => settings.base_mss = value.parse().map_err(|_| "no segment size")?,
+        "min_pmtu" => settings.min_pmtu = value.parse().map_err(|_| "no datagram size")?,
+        "mtu_probing" => {
+            settings.mtu_probing = match value {
+                "off" => MtuProbing::Off,
+                "black_hole" => MtuProbing::BlackHole,
+                "always" => MtuProbing::Always,
+                _ => return Err(format!("{value} is no way of probing")),
+            }
+        }
         "congestion" => {
             settings.congestion = match value {
                 "cubic" => CongestionKind::Cubic,

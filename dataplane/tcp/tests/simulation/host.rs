@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_tcp::{
     Context, End, Events, FourTuple, Memory, MemoryConfig, ResetReply, Segment, SeqNum, Settings,
-    State, Tcb, TxChecksumMode, arrive,
+    State, Tcb, TcbSnapshot, TxChecksumMode, arrive,
 };
 use tidegate_wire::{Discards, Instant, Ip, PROTOCOL_TCP, Sum, Tcp};
 
@@ -87,6 +87,11 @@ impl Host {
 
     pub(crate) fn state(&self) -> State {
         self.tcb.as_ref().map_or(State::Closed, Tcb::state)
+    }
+
+    /// What `ss` would see.
+    pub(crate) fn snapshot(&mut self, now: Instant) -> Option<TcbSnapshot> {
+        self.with_tcb(now, |tcb, cx| tcb.snapshot(cx))
     }
 
     fn with_tcb<T>(

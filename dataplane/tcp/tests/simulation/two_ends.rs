@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tidegate_tcp::{CongestionKind, End, Settings, State};
+use tidegate_tcp::{CongestionKind, End, MtuProbing, Settings, State};
 use tidegate_wire::Instant;
 
 use crate::world::{Dice, Weather, World};
@@ -30,6 +30,7 @@ fn settings(dice: &mut Dice) -> Settings {
         rto_max: Duration::from_secs(20),
         time_wait: Duration::from_secs(240),
         mss_max: dice.pick(&[None, None, Some(536), Some(100)]),
+        mtu_probing: dice.pick(&[MtuProbing::BlackHole, MtuProbing::Always]),
         ..Settings::default()
     }
 }
@@ -41,6 +42,7 @@ fn weather(dice: &mut Dice) -> Weather {
         late_per_mille: dice.pick(&[0, 10, 300]),
         delay: Duration::from_micros(dice.pick(&[50, 1_000, 20_000, 100_000])),
         lateness: Duration::from_micros(dice.pick(&[200, 5_000, 200_000])),
+        mtu: usize::MAX,
     }
 }
 
@@ -167,6 +169,77 @@ fn silence_of_the_link_ends_in_a_timeout() {
 }
 
 #[test]
+fn a_path_that_swallows_large_segments_is_found() {
+    for_each_seed(200, |seed| {
+        let mut dice = Dice::new(seed ^ 0xb16);
+        let ours = [settings(&mut dice), settings(&mut dice)].map(|settings| Settings {
+            mss_max: None,
+            ..settings
+        });
+        let weather = Weather {
+            mtu: dice.pick(&[1_280, 1_300, 1_400, 1_492]),
+            lost_per_mille: dice.pick(&[0, 0, 10]),
+            ..weather(&mut dice)
+        };
+        let mut world = World::new(seed, ours, weather, dice.pick(&[1_500, 9_000]));
+        for host in &mut world.hosts {
+            host.to_write = 400_000;
+        }
+        let now = world.now;
+        world.hosts[0].open(now);
+        world.run(END, |_| ());
+        assert_closed_in_order(&mut world, seed);
+    });
+}
+
+/// A link of 1400 octets, which says nothing, between interfaces of 1500: what one long transfer
+/// makes of it.
+#[test]
+fn nearly_all_that_a_silent_link_takes_is_used() {
+    for mtu_probing in [MtuProbing::BlackHole, MtuProbing::Always] {
+        let ours = Settings {
+            mtu_probing,
+            ..Settings::default()
+        };
+        let weather = Weather {
+            lost_per_mille: 0,
+            doubled_per_mille: 0,
+            late_per_mille: 0,
+            delay: Duration::from_millis(5),
+            lateness: Duration::ZERO,
+            mtu: 1_400,
+        };
+        let mut world = World::new(1, [ours, ours], weather, 1_500);
+        world.hosts[0].to_write = 20_000_000;
+        world.hosts[0].writes_at_once = true;
+        let start = world.now;
+        world.hosts[0].open(start);
+        let (mut mss, mut retransmits) = (0, 0);
+        world.run(END, |world| {
+            if let Some(seen) = world.hosts[0].snapshot(world.now) {
+                (mss, retransmits) = (seen.mss, seen.retransmits);
+            }
+        });
+        // Text beside timestamps and the headers of either version of IP.
+        let headers = 1_400 - mss;
+        assert!(
+            (52..=72 + 8).contains(&headers),
+            "{mtu_probing:?}: {mss} octets"
+        );
+        assert!(
+            retransmits < 40,
+            "{mtu_probing:?}: {retransmits} retransmissions"
+        );
+        let time = world.now.saturating_since(start);
+        assert!(
+            time < Duration::from_secs(70),
+            "{mtu_probing:?}: {time:?} with TIME_WAIT"
+        );
+        assert_closed_in_order(&mut world, 1);
+    }
+}
+
+#[test]
 #[ignore = "five gigabytes take a while; run with --ignored"]
 fn sequence_numbers_go_round_more_than_once() {
     for sack in [false, true] {
@@ -180,6 +253,7 @@ fn sequence_numbers_go_round_more_than_once() {
             late_per_mille: 0,
             delay: Duration::from_micros(500),
             lateness: Duration::ZERO,
+            mtu: usize::MAX,
         };
         let mut world = World::new(1, [settings, settings], weather, 9_000);
         world.hosts[0].to_write = 5 << 30;

@@ -56,6 +56,8 @@ pub(crate) struct Weather {
     pub(crate) delay: Duration,
     /// How much later a late segment is, at most.
     pub(crate) lateness: Duration,
+    /// Larger datagrams are lost, and no router says so.
+    pub(crate) mtu: usize,
 }
 
 /// The link: segments under way, by the time when they arrive.
@@ -63,12 +65,15 @@ struct Link {
     weather: Weather,
     under_way: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     count: u64,
+    /// Octets of the IP header.
+    ip_header: usize,
 }
 
 impl Link {
     /// A segment leaves for host `to`.
     fn send(&mut self, now: Instant, to: usize, segment: Vec<u8>, dice: &mut Dice) {
-        if dice.per_mille(self.weather.lost_per_mille) {
+        let is_too_big = segment.len() + self.ip_header > self.weather.mtu;
+        if dice.per_mille(self.weather.lost_per_mille) || is_too_big {
             return;
         }
         let copies = if dice.per_mille(self.weather.doubled_per_mille) {
@@ -140,6 +145,7 @@ impl World {
             weather,
             under_way: BTreeMap::new(),
             count: 0,
+            ip_header: if is_ipv4 { 20 } else { 40 },
         };
         Self {
             dice,
