@@ -46,15 +46,17 @@ mod source;
 mod syntax;
 mod validate;
 mod value;
+mod words;
 
 use std::path::Path;
 
 pub use fault::{Fault, Faults};
 pub use manual::DEFAULT_TOML;
 pub use model::*;
+pub use words::{quoted, tcp_line};
 
 use fault::Findings;
-use schema::RawConfig;
+use schema::{Purpose, RawConfig};
 use source::{Source, Span};
 use syntax::Readable;
 
@@ -119,6 +121,19 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text.
     pub fn from_str(name: &str, text: &str) -> Result<Self, Faults> {
+        Self::read(name, text, Purpose::Service)
+    }
+
+    /// Validates a configuration that need not have a listener: one of a stack that is driven by
+    /// something else.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub fn stack_from_str(name: &str, text: &str) -> Result<Self, Faults> {
+        Self::read(name, text, Purpose::Stack)
+    }
+
+    fn read(name: &str, text: &str, purpose: Purpose) -> Result<Self, Faults> {
         let source = Source { name, text };
         let readable = Readable::new(&source);
         let document = readable.document();
@@ -127,7 +142,7 @@ impl Config {
         for fault in &readable.faults {
             findings.add_syntax(fault.span, fault.what.clone(), fault.help.clone());
         }
-        let raw = RawConfig::read(&document, &findings);
+        let raw = RawConfig::read(&document, purpose, &findings);
         let config = validate::validate(raw, &findings);
         match findings.into_faults() {
             Some(faults) => Err(faults),

@@ -178,7 +178,7 @@ pub struct Tcp {
     pub timestamps: bool,
     /// Send small segments at once instead of waiting for acknowledgements (Nagle off).
     pub nodelay: bool,
-    /// Longest wait before received text is acknowledged.
+    /// Longest wait before received text is acknowledged; zero acknowledges at once.
     pub delayed_ack: Duration,
     /// Segments sent before the first acknowledgement (RFC 6928).
     pub initial_window: u8,

@@ -31,9 +31,22 @@ pub(crate) struct RawConfig {
     pub(crate) log: RawLog,
 }
 
+/// What a configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A service: it has to serve something.
+    Service,
+    /// A stack that a program drives: it may do without listeners.
+    Stack,
+}
+
 impl RawConfig {
     /// Reads the whole document.
-    pub(crate) fn read<'a>(document: &'a DeTable<'a>, findings: &'a Findings<'a>) -> Self {
+    pub(crate) fn read<'a>(
+        document: &'a DeTable<'a>,
+        purpose: Purpose,
+        findings: &'a Findings<'a>,
+    ) -> Self {
         let root = Section::root(document, findings);
         let tcp = root.child("tcp");
         let raw = Self {
@@ -61,7 +74,7 @@ impl RawConfig {
                 "add [[port]] with `interface` and `addresses`",
             );
         }
-        if !root.says("listener") {
+        if purpose == Purpose::Service && !root.says("listener") {
             let what = "there is no [[listener]]: Tidegate would serve nothing";
             root.missing(
                 "listener",

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{model::Config, schema::RawConfig, syntax::Readable, validate};
+use crate::{
+    model::Config,
+    schema::{Purpose, RawConfig},
+    syntax::Readable,
+    validate,
+};
 
 /// Every key of the schema with what it accepts, as the reader asks for them.
 fn schema() -> BTreeMap<String, String> {
@@ -15,7 +20,7 @@ fn schema() -> BTreeMap<String, String> {
     assert!(readable.faults.is_empty(), "{:?}", readable.faults);
     let document = readable.document();
     let findings = Findings::new(&source, Vec::new(), false);
-    let raw = RawConfig::read(&document, &findings);
+    let raw = RawConfig::read(&document, Purpose::Service, &findings);
     assert!(validate::validate(raw, &findings).is_some());
     let mut asked = findings.asked();
     // The same keys as [tcp], described there.

@@ -22,7 +22,7 @@ pub(crate) struct RawTcp {
     pub(crate) sack: Read<bool>,
     pub(crate) timestamps: Read<bool>,
     pub(crate) nodelay: Read<bool>,
-    pub(crate) delayed_ack: Read<Duration>,
+    pub(crate) delayed_ack: Read<Option<Duration>>,
     pub(crate) initial_window: Read<u8>,
     pub(crate) congestion_control: Read<CongestionControl>,
     pub(crate) rto_initial: Read<Duration>,
@@ -78,7 +78,10 @@ impl RawTcp {
             timestamps: section.value("timestamps", &Flag),
             nodelay: section.value("nodelay", &Flag),
             // RFC 9293 3.8.6.3, MUST-40: less than half a second.
-            delayed_ack: section.value("delayed_ack", &Period(Duration::ZERO..=millis(499))),
+            delayed_ack: section.value(
+                "delayed_ack",
+                &OrWord("off", Period(Duration::ZERO..=millis(499))),
+            ),
             initial_window: section.value(
                 "initial_window",
                 &Whole {

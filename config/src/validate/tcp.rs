@@ -35,7 +35,7 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
         sack: raw.sack?.value,
         timestamps: raw.timestamps?.value,
         nodelay: raw.nodelay?.value,
-        delayed_ack: raw.delayed_ack?.value,
+        delayed_ack: raw.delayed_ack?.value.unwrap_or_default(),
         initial_window: raw.initial_window?.value,
         congestion_control: raw.congestion_control?.value,
         rto_initial: raw.rto_initial?.value,
