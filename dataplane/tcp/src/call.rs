@@ -276,6 +276,14 @@ impl Tcb {
         }
     }
 
+    /// The settings that the context brings are others than before (RFC 9293 3.9.1.9, SHLD-21). Where
+    /// the receive queue has become so large that it matters, the peer hears of it now: it may be
+    /// waiting for a window.
+    pub fn on_new_settings(&mut self, cx: &mut Context<'_>) {
+        self.check_window_update(cx);
+        self.settle_timers(cx);
+    }
+
     /// Sets the user timeout of this connection (RFC 9293 3.8.3, MUST-21; RFC 5482), in whole
     /// milliseconds; it holds from the next progress on.
     pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {

@@ -156,6 +156,24 @@ impl State {
         }
     }
 
+    /// The name as RFC 9293 section 3.3.2 writes it.
+    #[must_use]
+    pub const fn rfc_name(self) -> &'static str {
+        match self {
+            Self::Closed => "CLOSED",
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+        }
+    }
+
     /// Whether both ends know each other's first number, RFC 9293 section 3.3.2.
     #[must_use]
     pub const fn is_synchronized(self) -> bool {

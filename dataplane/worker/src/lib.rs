@@ -119,6 +119,7 @@ mod port_tx;
 mod queue;
 mod rate;
 mod receive;
+mod retune;
 mod route;
 mod settle;
 mod slot_set;

@@ -32,7 +32,7 @@ use crate::wheel::Wheel;
 pub struct Stack {
     /// The time of this turn.
     pub(crate) now: Instant,
-    pub(crate) settings: Box<[Settings]>,
+    pub(crate) settings: Vec<Settings>,
     pub(crate) secrets: Secrets,
     pub(crate) memory: Memory,
     pub(crate) flows: Flows,
@@ -67,7 +67,7 @@ impl Stack {
         let key = |purpose| derive(&config.secret, purpose);
         Self {
             now: Instant::ZERO,
-            settings: config.settings.into(),
+            settings: config.settings,
             secrets: Secrets::from_bytes(config.secret),
             memory: Memory::new(MemoryConfig {
                 blocks: config.text_blocks,
@@ -130,6 +130,14 @@ impl Stack {
     #[must_use]
     pub fn listener_tag(&self, listener: ListenerId) -> Option<u32> {
         self.listeners.of(listener).map(|open| open.listen.tag)
+    }
+
+    /// Flows that wait in a listener's accept queue for the application to be ready.
+    #[must_use]
+    pub fn queued(&self, listener: ListenerId) -> usize {
+        self.listeners
+            .of(listener)
+            .map_or(0, |open| open.queue.len())
     }
 
     /// Queues text to be sent; answers how many bytes the send queue took. Where that is fewer
@@ -227,6 +235,13 @@ impl Stack {
         self.with_live(flow, |flow, _| flow.tcb.set_user_timeout(timeout));
     }
 
+    /// Bytes of text that wait in the receive queue; within
+    /// [`on_text`](crate::App::on_text), what it was given counts where it came out of the queue.
+    #[must_use]
+    pub fn readable(&self, flow: FlowId) -> u32 {
+        self.seen(flow).map_or(0, |flow| flow.tcb.readable())
+    }
+
     /// The application's number of a flow; 0 for one that has ended.
     #[must_use]
     pub fn tag(&self, flow: FlowId) -> u32 {
@@ -253,10 +268,11 @@ impl Stack {
         Some(self.flows.id(slot))
     }
 
-    /// The state of a flow.
+    /// The state of a flow. It can be asked for after the end was told, too, for as long as TCP has
+    /// something left to do: an application that is done may still want to see TIME_WAIT.
     #[must_use]
     pub fn state(&self, flow: FlowId) -> Option<State> {
-        self.seen(flow).map(|flow| flow.tcb.state())
+        self.flows.of(flow).map(|flow| flow.tcb.state())
     }
 
     /// The interface on a port of the worker.
@@ -288,7 +304,8 @@ impl Stack {
     }
 
     /// The settings of that number.
-    pub(crate) fn settings_of(&self, id: SettingsId) -> Option<&Settings> {
+    #[must_use]
+    pub fn settings_of(&self, id: SettingsId) -> Option<&Settings> {
         self.settings.get(usize::from(id.0))
     }
 

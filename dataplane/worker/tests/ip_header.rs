@@ -15,7 +15,7 @@ use sim::probe::{Probe, body, segments, tcp};
 use sim::{A4, A6, ip};
 use tidegate_tcp::{End, Settings, State};
 use tidegate_wire::{ArpOp, Body, Discard, Icmpv4, Ip, Tcp, TcpFlags};
-use tidegate_worker::{FlowId, Listen, Open, WorkerConfig};
+use tidegate_worker::{FlowId, Listen, Open, SettingsId, WorkerConfig};
 
 const US: &str = "192.0.2.1";
 const US_TOO: &str = "192.0.2.9";
@@ -71,6 +71,79 @@ fn hop_limit_and_diffserv_are_as_set_on_every_segment() {
     for (ip, tcp) in headers {
         assert_eq!((ip.hop_limit, ip.traffic_class), (7, 0xb8), "{tcp:?}");
     }
+}
+
+#[test]
+fn diffserv_and_hop_limit_can_be_changed_while_a_flow_lasts() {
+    let mut probe = probe(Settings::default());
+    let stack = probe.worker.stack_mut();
+    stack.listen(Listen::on(9)).unwrap();
+    let frame = probe.segment((PEER, US), &tcp((81, 9), (1, 0), TcpFlags::SYN), b"");
+    let syn_ack = headers(&probe.ask(&frame))[0];
+    assert_eq!((syn_ack.0.hop_limit, syn_ack.0.traffic_class), (64, 0));
+    let next = (2, syn_ack.1.seq.wrapping_add(1));
+    let frame = probe.segment((PEER, US), &tcp((81, 9), next, TcpFlags::ACK), b"");
+    assert!(probe.ask(&frame).is_empty());
+    let flow = probe.worker.app().accepted[0];
+
+    let stack = probe.worker.stack_mut();
+    let others = Settings {
+        hop_limit: 7,
+        traffic_class: 0xb8,
+        ..Settings::default()
+    };
+    let number = stack.add_settings(others).unwrap();
+    assert_eq!(stack.add_settings(others), Some(number), "entered once");
+    assert_eq!(stack.add_settings(Settings::default()), Some(SettingsId(0)));
+    stack.set_settings(flow, number);
+    stack.set_settings(flow, SettingsId(99));
+    let frame = probe.segment((PEER, US), &tcp((81, 9), next, TcpFlags::ACK), b"text");
+    let echoed = headers(&probe.ask(&frame));
+    assert_eq!(
+        (echoed[0].0.hop_limit, echoed[0].0.traffic_class),
+        (7, 0xb8)
+    );
+    // Another flow of the same listener is not concerned.
+    let frame = probe.segment((PEER, US), &tcp((82, 9), (1, 0), TcpFlags::SYN), b"");
+    assert_eq!(headers(&probe.ask(&frame))[0].0.hop_limit, 64);
+}
+
+#[test]
+fn a_larger_receive_queue_opens_a_closed_window_at_once() {
+    let mut probe = probe(Settings {
+        rmem: 4_096,
+        wmem: 4_096,
+        ..Settings::default()
+    });
+    let stack = probe.worker.stack_mut();
+    stack.listen(Listen::on(9)).unwrap();
+    let frame = probe.segment((PEER, US), &tcp((81, 9), (1, 0), TcpFlags::SYN), b"");
+    let syn_ack = headers(&probe.ask(&frame))[0].1;
+    let ack = syn_ack.seq.wrapping_add(1);
+    // The echo cannot send: the peer's window is closed. What it sends itself fills our queue.
+    let mut seq = 2;
+    let mut window = u16::MAX;
+    for _ in 0..16 {
+        let mut segment = tcp((81, 9), (seq, ack), TcpFlags::ACK);
+        segment.wnd = 0;
+        let frame = probe.segment((PEER, US), &segment, &[7; 1_024]);
+        seq += 1_024;
+        let Some((_, answer)) = headers(&probe.ask(&frame)).last().copied() else {
+            continue;
+        };
+        window = answer.wnd;
+    }
+    assert_eq!(window, 0);
+    let flow = probe.worker.app().accepted[0];
+    let stack = probe.worker.stack_mut();
+    assert_eq!(stack.readable(flow), 4_096);
+    let number = stack.add_settings(Settings {
+        rmem: 65_535,
+        ..Settings::default()
+    });
+    stack.set_settings(flow, number.unwrap());
+    let told = headers(&probe.receive());
+    assert!(told.last().unwrap().1.wnd > 50_000, "{told:?}");
 }
 
 #[test]

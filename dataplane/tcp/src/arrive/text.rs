@@ -167,10 +167,12 @@ impl Tcb {
     /// segment has one.
     fn owe_ack_of_text(&mut self, cx: &Context<'_>) {
         let unacknowledged = self.rcv.nxt.since(self.rcv.ack_sent);
-        if unacknowledged >= 2 * u32::from(self.rcv.mss_seen) {
+        let delay = cx.settings.delayed_ack.min(DELAYED_ACK_MAX);
+        let is_due = unacknowledged >= 2 * u32::from(self.rcv.mss_seen)
+            || (unacknowledged > 0 && delay.is_zero());
+        if is_due {
             self.owes.insert(Owes::ACK);
         } else if unacknowledged > 0 && !self.timers.is_armed(Timer::DelayedAck) {
-            let delay = cx.settings.delayed_ack.min(DELAYED_ACK_MAX);
             self.timers.arm(Timer::DelayedAck, cx.now + delay);
         }
     }
