@@ -121,7 +121,10 @@ mod tests {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Boolean(flag) => if *flag { "on" } else { "off" }.to_owned(),
                 DeValue::Integer(number) => number.to_string(),
-                other => panic!("{key:?} is a {other:?}"),
+                DeValue::Float(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)
+                | DeValue::Table(_) => panic!("{key:?} is a {node:?}"),
             };
             assert_eq!(
                 stack(&[(key.get_ref(), &value)]).unwrap(),

@@ -1,11 +1,13 @@
 //! The command line: verbs, options, and the help that teaches them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tidegate_wire::MacAddr;
 
 use crate::admin::DEFAULT_SOCKET;
+use crate::agent::Options;
 
 /// What `tidegate --help` says at its end.
 const EXAMPLES: &str = "\
@@ -14,7 +16,8 @@ Examples:
   tidegate check /etc/tidegate.toml       is the file right, is the machine ready?
   sudo tidegate run /etc/tidegate.toml    serve; SIGTERM lets connections end, SIGINT does not wait
   sudo tidegate ss -o                     the connections with their timers
-  sudo tidegate stats                     counters, and what was dropped and why";
+  sudo tidegate stats                     counters, and what was dropped and why
+  sudo tidegate agent --help              a TCP endpoint for test labs, driven by a program";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -110,6 +113,28 @@ pub enum Verb {
             sudo tidegate demo --keep --seconds 2    then try by hand with curl"
     )]
     Demo(DemoArguments),
+    /// Be a TCP endpoint for a test lab: sockets that a program drives over a Unix socket
+    #[command(
+        long_about = "Is a TCP endpoint for a test lab: Tidegate's TCP on one interface, with an echo \
+            service and with sockets that a program drives.\n\n\
+            The program connects to the Unix socket given by --control and sends one JSON object a \
+            line; each is answered by one line, {\"ok\": true, ...} or {\"ok\": false, \"error\": \
+            \"ECONNREFUSED\"}. Operations: listen, accept, connect, wait_connected, send, recv, \
+            shutdown, close, abort, setopt, error, state; the README has their fields. Requests of \
+            one control connection are answered in order, control connections do not wait for each \
+            other, and what one has opened is aborted when it closes.\n\n\
+            Prints one line when it is ready. SIGTERM and SIGINT end it; open connections are reset. \
+            Checksums on the wire are real and nothing is segmented by the kernel, so that whatever \
+            makes its own frames can sit at the other end of a veth pair. Needs the same privilege as \
+            `tidegate run`.",
+        after_help = "Examples:\n  sudo tidegate agent --interface veth0 --address 192.0.2.1/24 \
+            --echo 7 --control /run/agent.sock\n  \
+            sudo tidegate agent --interface veth0 --address 192.0.2.1/24 --address 2001:db8::1/64 \\\n      \
+            --gateway 192.0.2.254 --control agent.sock --tcp time_wait=2s --tcp congestion=reno \\\n      \
+            --tcp delayed_ack=off --tcp rto_min=1s --tcp initial_window=10 --tcp sack=off\n  \
+            echo '{\"op\": \"listen\", \"port\": 80}' | nc -U -N agent.sock"
+    )]
+    Agent(AgentArguments),
     /// A backend of the demo
     #[command(hide = true)]
     DemoBackend {
@@ -170,4 +195,67 @@ pub struct DemoArguments {
     /// Set by the demo itself where it runs in a user namespace of its own
     #[arg(long, hide = true)]
     pub inside: bool,
+}
+
+/// Of `tidegate agent`.
+#[derive(Debug, Args)]
+pub struct AgentArguments {
+    /// The interface, as `ip link` shows it. The kernel must not own the addresses given here
+    #[arg(long, value_name = "IF")]
+    pub interface: String,
+    /// An address to answer for, with the length of its network's prefix; once for each
+    #[arg(long = "address", value_name = "IP/LEN", required = true)]
+    pub addresses: Vec<String>,
+    /// The router to everywhere else, one for IPv4 and one for IPv6
+    #[arg(long = "gateway", value_name = "IP")]
+    pub gateways: Vec<IpAddr>,
+    /// Hardware address of the stack, if not the interface's
+    #[arg(long)]
+    pub mac: Option<MacAddr>,
+    /// Port of the echo service; 0 for none
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub echo: u16,
+    /// The Unix socket for programs; the file of an agent that has ended is replaced
+    #[arg(long, value_name = "PATH")]
+    pub control: PathBuf,
+    /// A key of the table `tcp` of the configuration; once for each. Flags may be on or off, and
+    /// `congestion` is short for `congestion_control`
+    #[arg(long = "tcp", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub tcp: Vec<(String, String)>,
+    /// How frames come in and go out: auto, af_xdp, af_packet
+    #[arg(long, value_name = "DRIVER", default_value = "auto")]
+    pub driver: String,
+    /// Largest datagram that is sent, in bytes; never more than the interface allows
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u32>,
+    /// Write every frame to this file, for tcpdump -r or Wireshark
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+}
+
+impl AgentArguments {
+    /// What the agent is asked for.
+    #[must_use]
+    pub fn into_options(self) -> Options {
+        Options {
+            interface: self.interface,
+            addresses: self.addresses,
+            gateways: self.gateways,
+            mac: self.mac,
+            driver: self.driver,
+            mtu: self.mtu,
+            echo: Some(self.echo).filter(|port| *port != 0),
+            control: self.control,
+            pcap: self.pcap,
+            tcp: self.tcp,
+        }
+    }
+}
+
+/// Both sides of the first `=`.
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("expected KEY=VALUE, such as time_wait=2s")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod demo;
 pub mod run;
 pub mod show;
+mod socket_file;
 pub mod testbed;
 pub mod topology;

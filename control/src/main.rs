@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
+use tidegate::agent;
 use tidegate::cli::{Cli, Verb};
 use tidegate::demo;
 use tidegate::run::run;
@@ -56,6 +57,7 @@ fn act(verb: Verb) -> Result<ExitCode> {
                 inside: arguments.inside,
             })
         }
+        Verb::Agent(arguments) => agent::run(&arguments.into_options()),
         Verb::DemoBackend { name, addresses } => {
             demo::serve_backend(&name, &addresses)?;
             Ok(ExitCode::SUCCESS)

@@ -1,18 +1,17 @@
 //! The answering side of the admin protocol: a Unix socket, a thread a connection.
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tracing::{debug, warn};
 
 use super::message::{Answer, Request};
+use crate::socket_file::SocketFile;
 
 /// Connections served at the same time. People and scrapers need a few; a client that leaks
 /// connections gets refusals instead of our memory.
@@ -24,8 +23,7 @@ const REQUEST_MAX: u64 = 4096;
 /// A bound admin socket. Dropping it removes the socket's file.
 #[derive(Debug)]
 pub struct Server {
-    listener: UnixListener,
-    path: PathBuf,
+    file: SocketFile,
 }
 
 impl Server {
@@ -36,24 +34,8 @@ impl Server {
     ///
     /// Another process listens there, something that is no socket is there, or no permission.
     pub fn bind(path: &Path, mode: u32) -> Result<Self> {
-        let shown = path.display();
-        remove_stale(path)?;
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("the folder of the admin socket {shown}"))?;
-        }
-        let listener = UnixListener::bind(path)
-            .with_context(|| format!("the admin socket {shown} could not be bound"))?;
-        let server = Self {
-            listener,
-            path: path.to_owned(),
-        };
-        fs::set_permissions(path, Permissions::from_mode(mode))
-            .with_context(|| format!("permissions of the admin socket {shown}"))?;
-        Ok(server)
+        let file = SocketFile::bind(path, mode, "admin", "run")?;
+        Ok(Self { file })
     }
 
     /// Starts answering on a thread of its own, until the process ends.
@@ -63,7 +45,8 @@ impl Server {
     /// The thread could not be started.
     pub fn serve(&self, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Result<()> {
         let listener = self
-            .listener
+            .file
+            .listener()
             .try_clone()
             .context("a second handle of the admin socket")?;
         let answer: Arc<Answering> = Arc::new(answer);
@@ -75,32 +58,8 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Somebody may have removed it already; a stale file does no harm either.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 /// What finds the answer to a request.
 type Answering = dyn Fn(&Request) -> Answer + Send + Sync;
-
-/// Removes the socket of a process that has ended, and nothing else.
-fn remove_stale(path: &Path) -> Result<()> {
-    let shown = path.display();
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("the admin socket {shown}")),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            bail!("{shown} is there and is no socket: choose another [admin] socket")
-        }
-        Ok(_) => {}
-    }
-    if UnixStream::connect(path).is_ok() {
-        bail!("another process listens at {shown}: is `tidegate run` running already?");
-    }
-    fs::remove_file(path).with_context(|| format!("the stale admin socket {shown}"))
-}
 
 fn accept(listener: &UnixListener, answer: &Arc<Answering>) {
     let clients = Arc::new(AtomicUsize::new(0));
@@ -177,6 +136,9 @@ fn write_answer(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::super::Client;
     use super::*;
 

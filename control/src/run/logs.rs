@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `RUST_LOG` goes before the level of the configuration, so that one run can be
 /// looked at more closely without editing the file.
-pub(super) fn start(log: &Log) {
+pub(crate) fn start(log: &Log) {
     let level = match log.level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,

@@ -14,12 +14,12 @@
 
 mod answers;
 mod application;
-mod logs;
+pub(crate) mod logs;
 mod notify;
-mod plan;
-mod ports;
+pub(crate) mod plan;
+pub(crate) mod ports;
 mod settings;
-mod worker;
+pub(crate) mod worker;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ use worker::{Handle, Ready};
 
 /// How long the worker may take to answer, and then to send what tells the peers. Microseconds are
 /// usual; whoever stops at once does not want to wait longer for a worker that is stuck.
-const RESETTING: Duration = Duration::from_millis(500);
+pub(crate) const RESETTING: Duration = Duration::from_millis(500);
 
 /// Serves what the file says until a signal ends it.
 ///
@@ -78,8 +78,8 @@ pub fn run(file: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The signals as they come, by a thread of their own.
-fn signals() -> Result<Receiver<i32>> {
+/// SIGTERM, SIGINT and SIGHUP as they come, by a thread of their own.
+pub(crate) fn signals() -> Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signal handlers")?;
     let (sender, receiver): (Sender<i32>, Receiver<i32>) = unbounded();
     let wait = move || {

@@ -19,7 +19,7 @@ const BLOCK: u64 = 4096;
 /// The sizes and settings of the worker.
 ///
 /// Settings number 0 are those of `[tcp]`; then come one for each listener and one for each pool.
-pub(super) fn worker(config: &Config, facts: &[Facts]) -> Result<WorkerConfig> {
+pub(crate) fn worker(config: &Config, facts: &[Facts]) -> Result<WorkerConfig> {
     let workers = &config.workers;
     let ports = facts.iter().zip(&config.ports);
     let interfaces = ports.map(|(facts, port)| {

@@ -20,7 +20,7 @@ use super::settings;
 /// The pcap file is outside of the faults: it shows what the worker has received and sent, while
 /// `tcpdump` on the interface shows what the path has.
 #[derive(Debug)]
-pub(super) enum WorkerPort {
+pub(crate) enum WorkerPort {
     Plain(Driver),
     Fault(Fault<Driver>),
     Pcap(Pcap<Driver, File>),
@@ -28,7 +28,7 @@ pub(super) enum WorkerPort {
 }
 
 /// Opens all ports, in the order of the configuration.
-pub(super) fn open(config: &Config) -> Result<Vec<WorkerPort>> {
+pub(crate) fn open(config: &Config) -> Result<Vec<WorkerPort>> {
     config.ports.iter().map(open_one).collect()
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use tidegate_config::Config;
 use tidegate_port::{Facts, Port as _};
-use tidegate_worker::{Mailbox, Worker};
+use tidegate_worker::{App, Mailbox, Worker};
 use tracing::error;
 
 use super::application::{AppCommand, Application};
@@ -26,19 +26,19 @@ pub(super) struct Ready {
 
 /// A running worker.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(crate) struct Handle {
     thread: JoinHandle<Result<()>>,
     ended: Receiver<()>,
 }
 
 impl Handle {
     /// Becomes ready, by being disconnected, when the thread ends in any way.
-    pub(super) fn ended(&self) -> &Receiver<()> {
+    pub(crate) fn ended(&self) -> &Receiver<()> {
         &self.ended
     }
 
     /// Waits for the end of the thread. An end that nobody asked for is an error.
-    pub(super) fn join(self, is_expected: bool) -> Result<()> {
+    pub(crate) fn join(self, is_expected: bool) -> Result<()> {
         match self.thread.join() {
             Ok(result) => result.context("the worker cannot go on")?,
             Err(panic) => {
@@ -54,18 +54,26 @@ impl Handle {
     }
 }
 
-/// Starts the worker and waits until its ports and listeners are open.
+/// Starts the worker of a service and waits until its ports and listeners are open.
 pub(super) fn start(config: &Config) -> Result<(Handle, Ready)> {
+    let config = config.clone();
+    start_with(move || set_up(&config))
+}
+
+/// Starts a worker and waits until it is set up, which happens in its own thread; what `set_up`
+/// gives beside it is what others need to know.
+pub(crate) fn start_with<A: App, R: Send + 'static>(
+    set_up: impl FnOnce() -> Result<(Worker<WorkerPort, A>, R)> + Send + 'static,
+) -> Result<(Handle, R)> {
     let (ready_sender, ready) = bounded(1);
     let (ended_sender, ended) = bounded(0);
-    let config = config.clone();
     let work = move || {
         // Dropped at the end of the thread, however it comes.
         let _ended: Sender<()> = ended_sender;
-        let mut worker = match set_up(&config) {
-            Ok((worker, facts)) => {
+        let mut worker = match set_up() {
+            Ok((worker, ready)) => {
                 // Nobody waits any more only where the process is about to end.
-                let _ = ready_sender.send(Ok(facts));
+                let _ = ready_sender.send(Ok(ready));
                 worker
             }
             Err(error) => {
