@@ -87,7 +87,9 @@ impl Tcb {
             wnd: 0,
             urgent: urgent.unwrap_or(0),
             options: match plan {
-                Plan::Reset | Plan::Refusal => TcpOptions::default(),
+                Plan::Refusal => TcpOptions::default(),
+                // RFC 7323 3.2: a RST of a connection with timestamps should carry them, too.
+                Plan::Reset => self.reset_options(cx.now),
                 Plan::Syn => self.syn_options(cx.now, cx.settings),
                 Plan::Text(_) | Plan::Keepalive | Plan::Ack => self.options(cx.now, cx.memory),
             },
@@ -138,6 +140,14 @@ impl Tcb {
         TcpOptions {
             timestamps: self.has(Flags::TIMESTAMPS).then(|| self.timestamps(now)),
             sack: self.sack_blocks(memory),
+            ..TcpOptions::default()
+        }
+    }
+
+    /// The options of a RST: it acknowledges nothing selectively.
+    fn reset_options(&self, now: Instant) -> TcpOptions {
+        TcpOptions {
+            timestamps: self.has(Flags::TIMESTAMPS).then(|| self.timestamps(now)),
             ..TcpOptions::default()
         }
     }
