@@ -84,6 +84,13 @@ impl Tcb {
         Ok(())
     }
 
+    /// Whether the segment has an ACK, and one in the range of `check_ack_range`.
+    pub(super) fn is_ack_believed(&self, seg: &Segment<'_>) -> bool {
+        let is_in_range = seg.ack.before_or_eq(self.snd.nxt)
+            && seg.ack.after_or_eq(self.snd.una - self.snd.wnd_max);
+        seg.has(TcpFlags::ACK) && is_in_range
+    }
+
     /// The handshake is complete: `seg` acknowledges our SYN and has the peer's first window.
     pub(super) fn establish(
         &mut self,

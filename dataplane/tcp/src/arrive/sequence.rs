@@ -129,12 +129,14 @@ impl Tcb {
         }
     }
 
-    /// RFC 7323 4.3 (2): TS.Recent is taken from the segment that the last ACK asked for.
+    /// RFC 7323 4.3 (2): TS.Recent is taken from the segment that the last ACK asked for. One whose
+    /// ACK is not believed (RFC 5961 5.2) changes nothing, or a blind guess with a timestamp of
+    /// tomorrow would make all that the peer sends today an old duplicate.
     fn update_ts_recent(&mut self, seg: &Segment<'_>, cx: &Context<'_>) {
         let Some(timestamps) = seg.options.timestamps else {
             return;
         };
-        let is_expected = seg.seq.before_or_eq(self.rcv.ack_sent);
+        let is_expected = seg.seq.before_or_eq(self.rcv.ack_sent) && self.is_ack_believed(seg);
         if self.has(Flags::TIMESTAMPS) && is_expected && !seg.has(TcpFlags::RST) {
             self.take_ts_recent(timestamps.value, cx.now);
         }
