@@ -184,6 +184,8 @@ pub struct Tcp {
     pub initial_window: u8,
     /// How the sending rate adapts to the path.
     pub congestion_control: CongestionControl,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: Ecn,
     /// Retransmission timeout before the first round trip was measured.
     pub rto_initial: Duration,
     /// Smallest retransmission timeout.
@@ -251,6 +253,17 @@ pub enum CongestionControl {
     Cubic,
     /// Reno with RFC 6582 recovery.
     NewReno,
+}
+
+/// Whether connections use explicit congestion notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ecn {
+    /// Neither ask for it nor accept it.
+    Off,
+    /// Accept it where the peer asks.
+    Passive,
+    /// Ask for it as well.
+    On,
 }
 
 /// One `[[listener]]`: addresses, and the service behind them.

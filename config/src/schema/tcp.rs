@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use crate::{
-    model::{CongestionControl, MtuProbing},
+    model::{CongestionControl, Ecn, MtuProbing},
     section::{Read, Section},
     value::{
         Choice, Flag, OrWord,
@@ -25,6 +25,7 @@ pub(crate) struct RawTcp {
     pub(crate) delayed_ack: Read<Option<Duration>>,
     pub(crate) initial_window: Read<u8>,
     pub(crate) congestion_control: Read<CongestionControl>,
+    pub(crate) ecn: Read<Ecn>,
     pub(crate) rto_initial: Read<Duration>,
     pub(crate) rto_min: Read<Duration>,
     pub(crate) rto_max: Read<Duration>,
@@ -67,6 +68,13 @@ const MTU_PROBING: Choice<MtuProbing> = Choice(&[
     ("always", MtuProbing::Always),
 ]);
 
+/// Linux's 0, 2 and 1.
+const ECN: Choice<Ecn> = Choice(&[
+    ("off", Ecn::Off),
+    ("passive", Ecn::Passive),
+    ("on", Ecn::On),
+]);
+
 impl RawTcp {
     pub(crate) fn read(section: &Section<'_>) -> Self {
         let raw = Self {
@@ -90,6 +98,7 @@ impl RawTcp {
                 },
             ),
             congestion_control: section.value("congestion_control", &CONGESTION_CONTROL),
+            ecn: section.value("ecn", &ECN),
             rto_initial: section.value("rto_initial", &Period(millis(10)..=seconds(60))),
             rto_min: section.value("rto_min", &Period(millis(1)..=seconds(60))),
             rto_max: section.value("rto_max", &Period(seconds(1)..=seconds(600))),

@@ -165,6 +165,7 @@ fn options(tcb: &TcbSnapshot) -> Vec<String> {
     let all = [
         ("timestamps", tcb.has_timestamps),
         ("sack", tcb.has_sack),
+        ("ecn", tcb.has_ecn),
         ("wscale", tcb.wnd_shifts.is_some()),
     ];
     let agreed = all.into_iter().filter(|(_, is_agreed)| *is_agreed);

@@ -2,7 +2,7 @@
 
 use tidegate_config as config;
 use tidegate_port::{DriverChoice, OpenConfig, XdpMode, ZeroCopy};
-use tidegate_tcp::{CongestionKind, Keepalive, MtuProbing, Settings};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
 use tidegate_wire::RxChecksum;
 use tidegate_worker::{Cidr, Idle};
 
@@ -44,6 +44,11 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
         user_timeout: tcp.user_timeout,
         linger: tcp.linger,
         congestion,
+        ecn: match tcp.ecn {
+            config::Ecn::Off => Ecn::Off,
+            config::Ecn::Passive => Ecn::Passive,
+            config::Ecn::On => Ecn::On,
+        },
         hop_limit: tcp.ttl,
         // RFC 2474 3: the code point is the upper six bits of the byte.
         traffic_class: tcp.dscp << 2,

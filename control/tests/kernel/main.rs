@@ -14,6 +14,7 @@ mod admin;
 mod client;
 mod demo;
 mod echo;
+mod ecn;
 mod life;
 mod passing;
 mod ping;

@@ -22,7 +22,7 @@ const KERNELS: [&[(&str, &str)]; 6] = [
         ("tcp_sack", "0"),
         ("tcp_window_scaling", "0"),
     ],
-    // Asks for explicit congestion notification, which Tidegate does not take part in.
+    // Asks for explicit congestion notification.
     &[("tcp_ecn", "1")],
     // Buffers of a few segments: their windows are closed most of the time.
     &[
@@ -32,10 +32,11 @@ const KERNELS: [&[(&str, &str)]; 6] = [
 ];
 
 /// Keys of `[listener.tcp]`.
-const LISTENERS: [&str; 9] = [
+const LISTENERS: [&str; 10] = [
     "",
     "timestamps = false",
     "sack = false",
+    "ecn = \"off\"",
     "window_scaling = false",
     "timestamps = false\nsack = false\nwindow_scaling = false",
     "congestion_control = \"newreno\"\nnodelay = true",

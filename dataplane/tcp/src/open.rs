@@ -120,6 +120,7 @@ impl Tcb {
         self.rcv.ack_sent = self.rcv.nxt;
         self.rcv.up = self.rcv.nxt;
         self.take_syn_options(&seg.options, cx);
+        self.agree_on_ecn(seg, cx.settings);
         // RFC 7323 2.2: the window of a SYN is never scaled.
         self.snd.wnd = u32::from(seg.wnd);
         self.snd.wnd_max = self.snd.wnd;

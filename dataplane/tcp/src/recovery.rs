@@ -90,6 +90,16 @@ impl Recovery {
         !matches!(self.phase, Phase::Fast)
     }
 
+    /// Whether `ack` is of something sent after the last repair, or the last reduction, began.
+    pub(crate) fn is_passed_by(&self, ack: SeqNum) -> bool {
+        ack.after(self.point)
+    }
+
+    /// The window is reduced while nothing is repaired: no more for what was sent before `nxt`.
+    pub(crate) const fn set_point(&mut self, nxt: SeqNum) {
+        self.point = nxt;
+    }
+
     /// All from `una` to `nxt` is sent again, from the beginning.
     pub(crate) fn go_back(&mut self, una: SeqNum, nxt: SeqNum) {
         if una != nxt {
@@ -215,7 +225,8 @@ impl Tcb {
             return has_enough_duplicates || is_lost;
         }
         // RFC 6582: duplicates of what a timeout made us send twice tell of no new loss.
-        has_enough_duplicates && self.snd.una.after(self.recovery.point)
+        let is_new = self.snd.una.after(self.recovery.point) || self.has(Flags::CWR);
+        has_enough_duplicates && is_new
     }
 
     fn enter_fast_recovery(&mut self) {
@@ -227,7 +238,12 @@ impl Tcb {
         } else {
             self.flight_size()
         };
-        self.congestion.on_loss(flight_size, self.smss());
+        // RFC 3168 6.1.2: one reduction for a window, whether by a mark or by a loss.
+        if !self.has(Flags::CWR) {
+            self.congestion.on_loss(flight_size, self.smss());
+        }
+        self.flags.remove(Flags::CWR);
+        self.owe_cwr();
         self.recovery = Recovery {
             phase: Phase::Fast,
             is_first_owed: true,
@@ -260,6 +276,8 @@ impl Tcb {
         let is_repeated = self.retries > 1;
         self.congestion
             .on_rto(self.flight_size(), self.smss(), is_repeated);
+        self.flags.remove(Flags::CWR);
+        self.owe_cwr();
         self.scoreboard.clear(memory);
         self.go_back(memory);
         self.recovery.is_first_owed = true;

@@ -2,6 +2,7 @@
 
 use tidegate_wire::{Ip, Tcp, TcpFlags, TcpOptions};
 
+use crate::ecn::{CE, ECN_BITS};
 use crate::{FourTuple, SeqNum};
 
 /// A segment whose headers were parsed and whose checksum was verified (MUST-3, in `wire`).
@@ -60,6 +61,12 @@ impl<'a> Segment<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a router on the way has marked it for congestion (CE, RFC 3168 5).
+    #[must_use]
+    pub const fn is_marked(&self) -> bool {
+        self.traffic_class & ECN_BITS == CE
     }
 
     /// Octets of text.

@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use crate::congestion::CongestionKind;
+use crate::ecn::Ecn;
 use crate::path_mtu::MtuProbing;
 use crate::rtt::RttBounds;
 
@@ -98,9 +99,12 @@ pub struct Settings {
     pub linger: Option<Duration>,
     /// The congestion control algorithm.
     pub congestion: CongestionKind,
+    /// Use explicit congestion notification (RFC 3168).
+    pub ecn: Ecn,
     /// TTL or hop limit of what we send (RFC 9293 3.9.2, MUST-49).
     pub hop_limit: u8,
-    /// Traffic class byte (Diffserv) of what we send (RFC 9293 3.9.1.9, MUST-48).
+    /// Traffic class byte (Diffserv) of what we send (RFC 9293 3.9.1.9, MUST-48). Its two lowest
+    /// bits are the ECN field, which is not for the user to set.
     pub traffic_class: u8,
     /// A cap below what the MTU allows on the segment size announced and sent.
     pub mss_max: Option<u16>,
@@ -138,6 +142,7 @@ impl Default for Settings {
             user_timeout: None,
             linger: None,
             congestion: CongestionKind::Cubic,
+            ecn: Ecn::Passive,
             hop_limit: 64,
             traffic_class: 0,
             mss_max: None,

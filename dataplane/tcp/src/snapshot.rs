@@ -134,6 +134,8 @@ pub struct TcbSnapshot {
     pub has_timestamps: bool,
     /// SACK was agreed on.
     pub has_sack: bool,
+    /// ECN was agreed on.
+    pub has_ecn: bool,
     /// The shifts of the peer's windows and of ours, where scaling was agreed on.
     pub wnd_shifts: Option<(u8, u8)>,
     /// The path has delivered segments out of order (RACK.reordering_seen).
@@ -192,6 +194,7 @@ impl Tcb {
             is_passive: self.has(Flags::PASSIVE),
             has_timestamps: self.has(Flags::TIMESTAMPS),
             has_sack: self.has(Flags::SACK),
+            has_ecn: self.has(Flags::ECN),
             wnd_shifts: is_scaled.then_some((self.snd.wnd_shift, self.rcv.wnd_shift)),
             has_reordering: self.has(Flags::REORDERING),
         }

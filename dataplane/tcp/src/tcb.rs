@@ -80,6 +80,16 @@ bitflags! {
         const MTU_PROBING = 1 << 20;
         /// Segments of SND.MSS have been acknowledged.
         const MSS_PASSES = 1 << 21;
+        /// Both SYNs agreed on ECN (RFC 3168 6.1.1).
+        const ECN = 1 << 22;
+        /// Text came with a mark, and the peer has not said CWR since: ECE is sent.
+        const CE_SEEN = 1 << 23;
+        /// The window was reduced; the next new text says CWR.
+        const CWR_OWED = 1 << 24;
+        /// The window was reduced for ECE, and text sent before that is outstanding.
+        const CWR = 1 << 25;
+        /// The segment written last is to go out as ECT(0).
+        const ECT_SENT = 1 << 26;
     }
 }
 
@@ -403,3 +413,17 @@ const _: () = assert!(
     size_of::<Tcb>() <= 408,
     "an idle flow is 512 bytes, all counted"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_has_a_bit_of_its_own() {
+        use bitflags::Flags as _;
+
+        let count = |bits: u32| bits.count_ones() as usize;
+        assert_eq!(count(Flags::all().bits()), Flags::FLAGS.len());
+        assert_eq!(count(Owes::all().bits().into()), Owes::FLAGS.len());
+    }
+}

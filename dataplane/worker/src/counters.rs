@@ -84,6 +84,7 @@ counters! {
     Answered "answered" "Received frames answered at once: ARP, neighbour discovery, echo.";
     RxSegments "rx_segments" "Segments that a flow took.";
     RxTextBytes "rx_text_bytes" "Bytes of text in segments that a flow took.";
+    RxMarks "rx_marks" "Segments that a flow took and a router had marked for congestion (CE).";
     TxSegments "tx_segments" "Segments sent by flows.";
     TxTextBytes "tx_text_bytes" "Bytes of text in segments sent, what was sent again included.";
     Retransmits "retransmits" "Segments sent again.";

@@ -169,6 +169,9 @@ fn on_segment<P: Port, A: App>(
     stack
         .counters
         .add(Counter::RxTextBytes, seg.text.len() as u64);
+    if seg.is_marked() {
+        stack.count(Counter::RxMarks);
+    }
     tell::on_arrival(app, stack, id, &arrival);
     Ok(Fate::Delivered)
 }

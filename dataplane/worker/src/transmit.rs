@@ -235,10 +235,11 @@ fn write_segment(
     frame.resize(frame.capacity());
     let bytes = frame.bytes_mut();
     let written = stack.step(id, |flow, cx| {
-        let ip = header_of(flow, (cx.settings.hop_limit, cx.settings.traffic_class));
+        let mut ip = header_of(flow, cx.settings.hop_limit);
         let header_len = ethernet_len(link) + ip.header_len();
         let before = flow.tcb.retransmits();
         let len = flow.tcb.poll_transmit(&mut bytes[header_len..], mode, cx)?;
+        ip.traffic_class = flow.tcb.traffic_class(cx.settings);
         Some((ip, len, flow.tcb.retransmits().wrapping_sub(before)))
     });
     let Some(Some((ip, len, again))) = written else {
@@ -272,14 +273,14 @@ fn write_segment(
     Ok(frame)
 }
 
-/// The IP header of what a flow sends.
-const fn header_of(flow: &Flow, (hop_limit, traffic_class): (u8, u8)) -> Ip {
+/// The IP header of what a flow sends, all but the traffic class, which each segment has its own.
+const fn header_of(flow: &Flow, hop_limit: u8) -> Ip {
     let tuple = flow.tcb.tuple();
     Ip {
         src: tuple.local,
         dst: tuple.remote,
         hop_limit,
-        traffic_class,
+        traffic_class: 0,
     }
 }
 

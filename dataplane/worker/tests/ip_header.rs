@@ -14,8 +14,8 @@ use sim::apps::Echo;
 use sim::probe::{Probe, body, segments, tcp};
 use sim::{A4, A6, ip};
 use tidegate_tcp::{End, Settings, State};
-use tidegate_wire::{ArpOp, Body, Discard, Icmpv4, Ip, Tcp, TcpFlags};
-use tidegate_worker::{FlowId, Listen, Open, SettingsId, WorkerConfig};
+use tidegate_wire::{ArpOp, Body, Discard, Ethernet, Icmpv4, Ip, Sum, Tcp, TcpFlags};
+use tidegate_worker::{Counter, FlowId, Listen, Open, SettingsId, WorkerConfig};
 
 const US: &str = "192.0.2.1";
 const US_TOO: &str = "192.0.2.9";
@@ -144,6 +144,39 @@ fn a_larger_receive_queue_opens_a_closed_window_at_once() {
     stack.set_settings(flow, number.unwrap());
     let told = headers(&probe.receive());
     assert!(told.last().unwrap().1.wnd > 50_000, "{told:?}");
+}
+
+#[test]
+fn the_ecn_field_says_ect_on_new_text_alone_and_marks_are_counted() {
+    // The two bits are not the user's (RFC 3168 5).
+    let mut probe = probe(Settings {
+        traffic_class: 0xbb,
+        ..Settings::default()
+    });
+    let stack = probe.worker.stack_mut();
+    stack.listen(Listen::on(9)).unwrap();
+    let asking = TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR;
+    let frame = probe.segment((PEER, US), &tcp((81, 9), (1, 0), asking), b"");
+    let (ip, syn_ack) = headers(&probe.ask(&frame))[0];
+    assert!(syn_ack.flags.contains(TcpFlags::ECE));
+    assert_eq!(ip.traffic_class, 0xb8);
+    let text = tcp((81, 9), (2, syn_ack.seq.wrapping_add(1)), TcpFlags::ACK);
+    let frame = with_ce(probe.segment((PEER, US), &text, b"echo"));
+    let answers = headers(&probe.ask(&frame));
+    let (ip, answer) = answers[0];
+    assert_eq!((answers.len(), ip.traffic_class), (1, 0xba));
+    assert!(answer.flags.contains(TcpFlags::ECE), "{answer:?}");
+    assert_eq!(probe.worker.counters().of(Counter::RxMarks), 1);
+}
+
+/// The frame of an IPv4 datagram, marked by a router (RFC 3168 5).
+fn with_ce(mut frame: Vec<u8>) -> Vec<u8> {
+    let header = &mut frame[Ethernet::LEN..][..20];
+    header[1] |= 0b11;
+    header[10..12].fill(0);
+    let sum = Sum::new().add(header).finish();
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    frame
 }
 
 #[test]

@@ -42,6 +42,7 @@ impl Tcb {
             return Ok(());
         }
         self.check_ack_range(seg, cx.now)?;
+        self.check_congestion_echo(seg);
         self.take_delivery(seg, cx);
         self.check_tail_probe(seg, cx);
         let kind = self.kind_of_ack(seg, cx);
@@ -158,7 +159,7 @@ impl Tcb {
         self.retries = 0;
         self.restart_retransmit_timer(cx.now);
         self.restart_user_timer(cx.now);
-        if self.recovery.lets_cwnd_grow() {
+        if self.recovery.lets_cwnd_grow() && !self.has(Flags::CWR) {
             self.grow_cwnd(acked, flight_size, cx.now);
         }
         if is_fin_acked {

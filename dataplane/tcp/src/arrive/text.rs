@@ -38,6 +38,7 @@ impl Tcb {
             self.reset_with(Event::Abort, End::Aborted, cx.memory);
             return Err(Discard::TcpTextAfterClose.into());
         }
+        self.take_marks(seg);
         let mss_seen = u16::try_from(seg.text.len()).unwrap_or(u16::MAX);
         self.rcv.mss_seen = self.rcv.mss_seen.max(mss_seen.min(self.rcv.mss));
         let taken = if seg.seq != self.rcv.nxt {

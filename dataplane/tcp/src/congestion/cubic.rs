@@ -121,7 +121,7 @@ impl Cubic {
     /// RFC 9438 4.6: multiplicative decrease, of what was outstanding.
     fn reduce(&mut self, flight_size: u32, mss: u32) {
         self.cwnd_prior = self.window.cwnd;
-        self.window.ssthresh = scaled(flight_size, 7, 10).max(ssthresh_min(mss));
+        self.window.ssthresh = reduced(flight_size).max(ssthresh_min(mss));
         self.end_stage();
     }
 
@@ -179,6 +179,11 @@ impl Cubic {
         let from_flat = t - f64::from(self.k);
         C * from_flat * from_flat * from_flat * mss + f64::from(self.w_max)
     }
+}
+
+/// [`BETA`] of what was outstanding, in bytes.
+pub(super) fn reduced(flight_size: u32) -> u32 {
+    scaled(flight_size, 7, 10)
 }
 
 /// What the time between two acknowledgments adds to t, both in microseconds.

@@ -2,7 +2,8 @@
 //!
 //! The window's size is decided here; what is outstanding, when something counts as lost and what
 //! is sent again is recovery's business. An algorithm is chosen for each connection, CUBIC (RFC
-//! 9438) unless told otherwise. All windows are in bytes. ECN marks are to be taken as a loss.
+//! 9438) unless told otherwise. All windows are in bytes. A mark (ECN) reduces the window as a loss
+//! does.
 
 use core::time::Duration;
 
@@ -135,13 +136,26 @@ impl Congestion {
         }
     }
 
-    /// A loss was found by duplicate acknowledgments, SACK or an ECN mark: fast recovery begins,
-    /// with the window at the new threshold. Once for each window of text.
+    /// A loss was found by duplicate acknowledgments or SACK: fast recovery begins, with the window
+    /// at the new threshold. Once for each window of text.
     pub fn on_loss(&mut self, flight_size: u32, mss: u32) {
         match self {
             Self::Cubic(cubic) => cubic.on_loss(flight_size, mss),
             Self::NewReno(newreno) => newreno.on_loss(flight_size, mss),
         }
+    }
+
+    /// The peer has reported a mark (ECE): the window is reduced as for a loss (RFC 9438 4.6), and
+    /// nothing is to be sent again. Once for each window of text.
+    pub fn on_congestion_echo(&mut self, flight_size: u32, mss: u32) {
+        self.on_loss(flight_size, mss);
+        // RFC 9438 4.6: what is marked has arrived, so that here a single segment may be outstanding,
+        // with the threshold still at two.
+        let reduced = match self {
+            Self::Cubic(_) => cubic::reduced(flight_size),
+            Self::NewReno(_) => flight_size / 2,
+        };
+        self.set_cwnd(reduced.clamp(mss, self.ssthresh()));
     }
 
     /// The retransmission timer went off; `is_repeated` where it did so for the same segment

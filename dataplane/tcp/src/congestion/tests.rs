@@ -243,3 +243,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_mark_reduces_as_a_loss_does_and_may_leave_one_segment() {
+    for kind in KINDS {
+        let (mut marked, mut lost) = (avoiding(kind, 20), avoiding(kind, 20));
+        marked.on_congestion_echo(20 * MSS, MSS);
+        lost.on_loss(20 * MSS, MSS);
+        let seen = |congestion: &Congestion| (congestion.cwnd(), congestion.ssthresh());
+        assert_eq!(seen(&marked), seen(&lost), "{kind:?}");
+        marked.on_congestion_echo(MSS, MSS);
+        assert_eq!(seen(&marked), (MSS, 2 * MSS), "{kind:?}");
+    }
+}

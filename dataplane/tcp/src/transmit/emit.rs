@@ -74,6 +74,13 @@ impl Tcb {
             .urgent_pointer(seq)
             .filter(|_| matches!(plan, Plan::Text(_)));
         flags.set(TcpFlags::URG, urgent.is_some());
+        flags |= match plan {
+            Plan::Reset | Plan::Refusal => TcpFlags::empty(),
+            Plan::Syn => self.ecn_bits_of_syn(cx.settings),
+            Plan::Text(_) | Plan::Keepalive | Plan::Ack => {
+                self.ecn_bits(plan.is_new_text(self.snd.nxt))
+            }
+        };
         Tcp {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,

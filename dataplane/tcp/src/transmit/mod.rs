@@ -50,6 +50,7 @@ impl Tcb {
             return None;
         };
         let len = self.emit(&plan, out, checksum, cx)?;
+        self.note_ecn_sent(plan.is_new_text(self.snd.nxt));
         self.on_sent(&plan, cx);
         self.settle_timers(cx);
         Some(len)

@@ -58,6 +58,16 @@ pub(super) enum Why {
     MtuProbe,
 }
 
+impl Plan {
+    /// Whether it is text that goes out for the first time, and not as a probe.
+    pub(super) fn is_new_text(&self, nxt: SeqNum) -> bool {
+        match self {
+            Self::Text(piece) => piece.len > 0 && piece.seq == nxt && piece.why != Why::Probe,
+            Self::Reset | Self::Refusal | Self::Syn | Self::Keepalive | Self::Ack => false,
+        }
+    }
+}
+
 impl Piece {
     /// The sequence number after it.
     pub(super) fn end(&self) -> SeqNum {

@@ -27,10 +27,11 @@
 //! | `expect timer NAME S`, `no timer`, `rto S`, `srtt S`, `cwnd N`, `ssthresh N`, `urgent N` | what `ss` sees |
 //! | `expect info NAME VALUE` | a figure of STATUS by the name of its field |
 //!
-//! `SEGMENT` is `FLAGS FROM:TO(LEN) [ack N] [win N] [urg N] [<OPTIONS>]` with the flags of tcpdump.
+//! `SEGMENT` is `FLAGS FROM:TO(LEN) [ack N] [win N] [urg N] [ecn E] [<OPTIONS>]` with the flags of
+//! tcpdump; `ecn` is `none`, `ect0`, `ect1` or `ce`, and a segment that arrives without it has none.
 //! Numbers count from the sender's initial sequence number; `=N` is the number itself. Options are
 //! `mss N`, `wscale N`, `sackOK`, `TS val N ecr N`, `sack L:R ..`; those of a segment that goes out
-//! are compared where they are given, and so are `ack`, `win` and `urg`. Text is not written down:
+//! are compared where they are given, and so are `ack`, `win`, `urg` and `ecn`. Text is not written down:
 //! each stream has its own pattern, which is generated and compared. Time passes between events and
 //! timers go off in it, so a segment that nobody mentions is a failure.
 

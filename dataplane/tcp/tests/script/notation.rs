@@ -23,6 +23,8 @@ pub(crate) struct Notation {
     pub(crate) ack: Option<Number>,
     pub(crate) wnd: Option<u16>,
     pub(crate) urgent: Option<u16>,
+    /// The ECN field of the datagram.
+    pub(crate) ecn: Option<u8>,
     pub(crate) options: Option<TcpOptions>,
 }
 
@@ -88,8 +90,14 @@ impl Notation {
         }
     }
 
-    /// Whether `seen`, with `len` octets of text, is what is written.
-    pub(crate) fn matches(&self, origin: Origin, seen: &Tcp, len: usize) -> bool {
+    /// Whether what went out is what is written.
+    pub(crate) fn matches(&self, seen: &Seen<'_>) -> bool {
+        let Seen {
+            tcp: seen,
+            len,
+            ecn,
+            origin,
+        } = *seen;
         let written = self.header(origin, (seen.src_port, seen.dst_port));
         written.flags == seen.flags
             && written.seq == seen.seq
@@ -97,6 +105,7 @@ impl Notation {
             && (self.ack.is_none() || written.ack == seen.ack)
             && (self.wnd.is_none() || written.wnd == seen.wnd)
             && (self.urgent.is_none() || written.urgent == seen.urgent)
+            && self.ecn.is_none_or(|wanted| wanted == ecn)
             && (self.options.is_none() || written.options == seen.options)
     }
 }
@@ -122,6 +131,7 @@ impl FromStr for Notation {
             ack: None,
             wnd: None,
             urgent: None,
+            ecn: None,
             options,
         };
         while let Some(key) = words.next() {
@@ -135,6 +145,7 @@ impl FromStr for Notation {
                 "ack" => notation.ack = Some(value.parse()?),
                 "win" => notation.wnd = Some(small()?),
                 "urg" => notation.urgent = Some(small()?),
+                "ecn" => notation.ecn = Some(parse_ecn(value)?),
                 _ => return Err(format!("{key} is nothing that a segment has")),
             }
         }
@@ -151,11 +162,23 @@ fn parse_flags(text: &str) -> Result<TcpFlags, String> {
             'P' => TcpFlags::PSH,
             '.' => TcpFlags::ACK,
             'U' => TcpFlags::URG,
+            'E' => TcpFlags::ECE,
+            'W' => TcpFlags::CWR,
             '-' => TcpFlags::empty(),
             _ => return Err(format!("{letter} is no flag")),
         };
         Ok(flags | flag)
     })
+}
+
+/// The names of the four values of the ECN field (RFC 3168 5).
+const ECN_NAMES: [&str; 4] = ["none", "ect1", "ect0", "ce"];
+
+fn parse_ecn(name: &str) -> Result<u8, String> {
+    (0..)
+        .zip(ECN_NAMES)
+        .find_map(|(value, known)| (known == name).then_some(value))
+        .ok_or_else(|| format!("{name} is nothing that the ECN field says"))
 }
 
 /// `FROM:TO(LEN)`.
@@ -213,12 +236,18 @@ fn parse_options(text: &str) -> Result<TcpOptions, String> {
 pub(crate) struct Seen<'a> {
     pub(crate) tcp: &'a Tcp,
     pub(crate) len: usize,
+    pub(crate) ecn: u8,
     pub(crate) origin: Origin,
 }
 
 impl fmt::Display for Seen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tcp, len, origin } = self;
+        let Self {
+            tcp,
+            len,
+            ecn,
+            origin,
+        } = self;
         let seq = tcp.seq.wrapping_sub(origin.seq);
         let end = seq.wrapping_add(u32::try_from(*len).unwrap_or(0));
         write!(f, "{} {seq}:{end}({len})", tcp.flags)?;
@@ -226,6 +255,9 @@ impl fmt::Display for Seen<'_> {
             write!(f, " ack {}", tcp.ack.wrapping_sub(origin.ack))?;
         }
         write!(f, " win {}", tcp.wnd)?;
+        if *ecn != 0 {
+            write!(f, " ecn {}", ECN_NAMES[usize::from(*ecn)])?;
+        }
         let options = tcp.options;
         let mut list = Vec::new();
         list.extend(options.mss.map(|mss| format!("mss {mss}")));

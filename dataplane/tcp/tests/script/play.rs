@@ -36,11 +36,19 @@ pub(crate) struct Play {
     is_listening: bool,
     end: Option<End>,
     events: Events,
-    /// What went out and was not mentioned yet, with the time.
-    sent: VecDeque<(Instant, Vec<u8>)>,
+    /// What went out and was not mentioned yet.
+    sent: VecDeque<Sent>,
     is_reading: bool,
     delivered: u32,
     written: u32,
+}
+
+/// A segment that went out.
+struct Sent {
+    at: Instant,
+    /// The ECN field of its datagram.
+    ecn: u8,
+    bytes: Vec<u8>,
 }
 
 /// When a play begins; timestamps count from there.
@@ -181,7 +189,7 @@ impl Play {
             src: self.tuple.remote,
             dst: self.tuple.local,
             hop_limit: 64,
-            traffic_class: 0,
+            traffic_class: notation.ecn.unwrap_or(0),
         };
         let outcome = self.give(Segment::new(&ip, &header, &text));
         let name = outcome.err().map(Discard::name);
@@ -244,7 +252,11 @@ impl Play {
         if let Some(reply) = reply {
             let mut out = vec![0; ResetReply::LEN];
             reply.emit(&mut out);
-            self.sent.push_back((self.now, out));
+            self.sent.push_back(Sent {
+                at: self.now,
+                ecn: 0,
+                bytes: out,
+            });
         }
     }
 
@@ -275,7 +287,7 @@ impl Play {
     /// The end of the turn: everything that wants to go out does.
     fn transmit(&mut self) {
         let mut out = vec![0; 65_535];
-        while let Some(Some(len)) = self.with_tcb(|tcb, cx| {
+        while let Some(Some((len, ecn))) = self.with_tcb(|tcb, cx| {
             let wants = tcb.wants_transmit(cx);
             let len = tcb.poll_transmit(&mut out, TxChecksumMode::Full, cx);
             assert_eq!(
@@ -283,9 +295,13 @@ impl Play {
                 len.is_some(),
                 "wants_transmit and poll_transmit disagree"
             );
-            len
+            len.map(|len| (len, tcb.traffic_class(cx.settings) & 3))
         }) {
-            self.sent.push_back((self.now, out[..len].to_vec()));
+            self.sent.push_back(Sent {
+                at: self.now,
+                ecn,
+                bytes: out[..len].to_vec(),
+            });
         }
         if self.tcb.as_ref().is_some_and(Tcb::is_finished) {
             let mut tcb = self.tcb.take().expect("it has just been asked");
@@ -295,24 +311,25 @@ impl Play {
     }
 
     fn goes_out(&mut self, wanted: &Notation) -> Result<(), String> {
-        let Some((at, segment)) = self.sent.pop_front() else {
+        let Some(Sent { at, ecn, bytes }) = self.sent.pop_front() else {
             return Err("nothing goes out".into());
         };
-        let (tcp, text) = Tcp::parse(&segment).expect("our own segments are well-formed");
+        let (tcp, text) = Tcp::parse(&bytes).expect("our own segments are well-formed");
         let origin = self.our_origin();
         let seen = Seen {
             tcp: &tcp,
             len: text.len(),
+            ecn,
             origin,
         };
         if at != self.now {
             let early = self.now.saturating_since(at);
             return Err(format!("{seen} went out {early:?} before"));
         }
-        if !wanted.matches(origin, &tcp, text.len()) {
+        if !wanted.matches(&seen) {
             return Err(format!("goes out: {seen}"));
         }
-        self.check_bytes(&segment, &tcp, text)
+        self.check_bytes(&bytes, &tcp, text)
     }
 
     /// Checksum and text of a segment that went out.
@@ -342,16 +359,17 @@ impl Play {
     }
 
     fn nothing_unmentioned(&self) -> Result<(), String> {
-        let Some((at, segment)) = self.sent.front() else {
+        let Some(&Sent { at, ecn, ref bytes }) = self.sent.front() else {
             return Ok(());
         };
-        let (tcp, text) = Tcp::parse(segment).expect("our own segments are well-formed");
+        let (tcp, text) = Tcp::parse(bytes).expect("our own segments are well-formed");
         let seen = Seen {
             tcp: &tcp,
             len: text.len(),
+            ecn,
             origin: self.our_origin(),
         };
-        let before = self.now.saturating_since(*at);
+        let before = self.now.saturating_since(at);
         Err(format!(
             "{seen} went out {before:?} before and is not mentioned"
         ))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Keepalive, MtuProbing, Settings};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
 
 use super::Host;
 
@@ -57,6 +57,14 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
                 "cubic" => CongestionKind::Cubic,
                 "reno" => CongestionKind::NewReno,
                 _ => return Err(format!("{value} is no algorithm")),
+            }
+        }
+        "ecn" => {
+            settings.ecn = match value {
+                "off" => Ecn::Off,
+                "passive" => Ecn::Passive,
+                "on" => Ecn::On,
+                _ => return Err(format!("{value} is no way to use ECN")),
             }
         }
         "mss" => host.mss = number()?,

@@ -6,12 +6,19 @@ use tidegate_tcp::{
     Context, End, Events, FourTuple, Memory, MemoryConfig, ResetReply, Segment, SeqNum, Settings,
     State, Tcb, TcbSnapshot, TxChecksumMode, arrive,
 };
-use tidegate_wire::{Discards, Instant, Ip, PROTOCOL_TCP, Sum, Tcp};
+use tidegate_wire::{Discards, Instant, Ip, PROTOCOL_TCP, Sum, Tcp, TcpFlags};
 
 use crate::world::Dice;
 
 /// Blocks of text that a host has, plenty for two windows.
 const BLOCKS: u32 = 2_048;
+
+/// A segment and the ECN field of the datagram that carries it.
+#[derive(Clone)]
+pub(crate) struct Datagram {
+    pub(crate) ecn: u8,
+    pub(crate) segment: Vec<u8>,
+}
 
 pub(crate) struct Host {
     tuple: FourTuple,
@@ -36,7 +43,11 @@ pub(crate) struct Host {
     /// The user writes as much as is taken, and reads all.
     pub(crate) writes_at_once: bool,
     is_shut_down: bool,
-    replies: Vec<Vec<u8>>,
+    replies: Vec<Datagram>,
+    /// Where the text ends that has been sent so far.
+    sent: Option<SeqNum>,
+    /// Marks that arrived on text.
+    pub(crate) marks: u64,
     stream: u64,
 }
 
@@ -65,6 +76,8 @@ impl Host {
             writes_at_once: false,
             is_shut_down: false,
             replies: Vec::new(),
+            sent: None,
+            marks: 0,
             stream: u64::from(tuple.local_port),
         }
     }
@@ -122,14 +135,15 @@ impl Host {
     }
 
     /// A segment arrives.
-    pub(crate) fn receive(&mut self, segment: &[u8], now: Instant) {
-        self.check_bytes(segment);
-        let (tcp, text) = Tcp::parse(segment).expect("our own segments are well-formed");
+    pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
+        self.check_bytes(&datagram.segment);
+        self.marks += u64::from(datagram.ecn == 0b11);
+        let (tcp, text) = Tcp::parse(&datagram.segment).expect("our own segments are well-formed");
         let ip = Ip {
             src: self.tuple.remote,
             dst: self.tuple.local,
             hop_limit: 64,
-            traffic_class: 0,
+            traffic_class: datagram.ecn,
         };
         let seg = Segment::new(&ip, &tcp, text);
         if self.tcb.is_none() {
@@ -176,7 +190,10 @@ impl Host {
         if let Some(reply) = arrive::closed(seg) {
             let mut out = vec![0; ResetReply::LEN];
             reply.emit(&mut out);
-            self.replies.push(out);
+            self.replies.push(Datagram {
+                ecn: 0,
+                segment: out,
+            });
         }
     }
 
@@ -256,13 +273,16 @@ impl Host {
     }
 
     /// The end of the turn.
-    pub(crate) fn transmit(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    pub(crate) fn transmit(&mut self, now: Instant) -> Vec<Datagram> {
         let mut segments = std::mem::take(&mut self.replies);
         let mut out = vec![0; 65_535];
-        while let Some(Some(len)) = self.with_tcb(now, |tcb, cx| {
-            tcb.poll_transmit(&mut out, TxChecksumMode::Full, cx)
+        while let Some(Some((len, ecn))) = self.with_tcb(now, |tcb, cx| {
+            let len = tcb.poll_transmit(&mut out, TxChecksumMode::Full, cx)?;
+            Some((len, tcb.traffic_class(cx.settings)))
         }) {
-            segments.push(out[..len].to_vec());
+            let segment = out[..len].to_vec();
+            self.check_ect(&segment, ecn);
+            segments.push(Datagram { ecn, segment });
             assert!(segments.len() < 10_000, "it never stops transmitting");
         }
         if self.tcb.as_ref().is_some_and(Tcb::is_finished) {
@@ -271,6 +291,21 @@ impl Host {
             tcb.release(&mut self.memory);
         }
         segments
+    }
+
+    /// RFC 3168 6.1: ECT only on text that goes out for the first time, and CWR only there.
+    fn check_ect(&mut self, segment: &[u8], ecn: u8) {
+        let (tcp, text) = Tcp::parse(segment).expect("our own segments are well-formed");
+        let seq = SeqNum::new(tcp.seq);
+        let is_new = !text.is_empty() && self.sent.is_none_or(|sent| seq.after_or_eq(sent));
+        assert!(is_new || ecn == 0, "ECT on what is no new text: {tcp:?}");
+        let is_syn = tcp.flags.contains(TcpFlags::SYN);
+        let says_cwr = tcp.flags.contains(TcpFlags::CWR) && !is_syn;
+        assert!(ecn != 0 || !says_cwr, "CWR on what is no new text: {tcp:?}");
+        if !text.is_empty() {
+            let end = seq + u32::try_from(text.len()).expect("short");
+            self.sent = Some(self.sent.map_or(end, |sent| sent.latest(end)));
+        }
     }
 
     fn check_bytes(&self, segment: &[u8]) {

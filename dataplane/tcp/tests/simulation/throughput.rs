@@ -24,6 +24,7 @@ fn rate(settings: Settings, lost_per_mille: u64) -> u64 {
             lost_per_mille,
             doubled_per_mille: 0,
             late_per_mille: 0,
+            marked_per_mille: 0,
             delay: Duration::from_millis(10),
             lateness: Duration::ZERO,
             mtu: 1_500,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tidegate_tcp::{CongestionKind, End, MtuProbing, Settings, State};
+use tidegate_tcp::{CongestionKind, Ecn, End, MtuProbing, Settings, State};
 use tidegate_wire::Instant;
 
 use crate::world::{Dice, Weather, World};
@@ -31,6 +31,7 @@ fn settings(dice: &mut Dice) -> Settings {
         time_wait: Duration::from_secs(240),
         mss_max: dice.pick(&[None, None, Some(536), Some(100)]),
         mtu_probing: dice.pick(&[MtuProbing::BlackHole, MtuProbing::Always]),
+        ecn: dice.pick(&[Ecn::Off, Ecn::Passive, Ecn::On, Ecn::On]),
         ..Settings::default()
     }
 }
@@ -40,6 +41,7 @@ fn weather(dice: &mut Dice) -> Weather {
         lost_per_mille: dice.pick(&[0, 1, 10, 50, 200]),
         doubled_per_mille: dice.pick(&[0, 10, 100]),
         late_per_mille: dice.pick(&[0, 10, 300]),
+        marked_per_mille: dice.pick(&[0, 10, 200]),
         delay: Duration::from_micros(dice.pick(&[50, 1_000, 20_000, 100_000])),
         lateness: Duration::from_micros(dice.pick(&[200, 5_000, 200_000])),
         mtu: usize::MAX,
@@ -205,6 +207,7 @@ fn nearly_all_that_a_silent_link_takes_is_used() {
             lost_per_mille: 0,
             doubled_per_mille: 0,
             late_per_mille: 0,
+            marked_per_mille: 0,
             delay: Duration::from_millis(5),
             lateness: Duration::ZERO,
             mtu: 1_400,
@@ -251,6 +254,7 @@ fn sequence_numbers_go_round_more_than_once() {
             lost_per_mille: 1,
             doubled_per_mille: 1,
             late_per_mille: 0,
+            marked_per_mille: 0,
             delay: Duration::from_micros(500),
             lateness: Duration::ZERO,
             mtu: usize::MAX,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidegate_tcp::{FourTuple, Settings};
 use tidegate_wire::Instant;
 
-use crate::host::Host;
+use crate::host::{Datagram, Host};
 
 /// A generator of numbers that is good enough for a test (splitmix64).
 #[derive(Clone)]
@@ -53,6 +53,8 @@ pub(crate) struct Weather {
     pub(crate) lost_per_mille: u64,
     pub(crate) doubled_per_mille: u64,
     pub(crate) late_per_mille: u64,
+    /// How often a datagram that may be marked is (RFC 3168 5).
+    pub(crate) marked_per_mille: u64,
     pub(crate) delay: Duration,
     /// How much later a late segment is, at most.
     pub(crate) lateness: Duration,
@@ -63,7 +65,7 @@ pub(crate) struct Weather {
 /// The link: segments under way, by the time when they arrive.
 struct Link {
     weather: Weather,
-    under_way: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
+    under_way: BTreeMap<(Instant, u64), (usize, Datagram)>,
     count: u64,
     /// Octets of the IP header.
     ip_header: usize,
@@ -71,10 +73,16 @@ struct Link {
 
 impl Link {
     /// A segment leaves for host `to`.
-    fn send(&mut self, now: Instant, to: usize, segment: Vec<u8>, dice: &mut Dice) {
-        let is_too_big = segment.len() + self.ip_header > self.weather.mtu;
+    fn send(&mut self, now: Instant, to: usize, mut segment: Datagram, dice: &mut Dice) {
+        let is_too_big = segment.segment.len() + self.ip_header > self.weather.mtu;
         if dice.per_mille(self.weather.lost_per_mille) || is_too_big {
             return;
+        }
+        if self.weather.marked_per_mille > 0
+            && segment.ecn != 0
+            && dice.per_mille(self.weather.marked_per_mille)
+        {
+            segment.ecn = 0b11;
         }
         let copies = if dice.per_mille(self.weather.doubled_per_mille) {
             2
@@ -98,7 +106,7 @@ impl Link {
     }
 
     /// What arrives at `now`, in order.
-    fn arriving(&mut self, now: Instant) -> Vec<(usize, Vec<u8>)> {
+    fn arriving(&mut self, now: Instant) -> Vec<(usize, Datagram)> {
         let later = self
             .under_way
             .split_off(&(now + Duration::from_nanos(1), 0));

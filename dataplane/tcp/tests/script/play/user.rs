@@ -170,6 +170,7 @@ fn expect_of(snapshot: &TcbSnapshot, words: &[&str]) -> Result<(), String> {
         ["srtt", time] => compare_times(snapshot.srtt.unwrap_or_default(), time),
         ["cwnd", count] => compare(&snapshot.cwnd.to_string(), count),
         ["ssthresh", count] => compare(&snapshot.ssthresh.to_string(), count),
+        ["ecn", value] => compare(if snapshot.has_ecn { "on" } else { "off" }, value),
         ["mss", count] => compare(&snapshot.mss.to_string(), count),
         ["snd_wnd", count] => compare(&snapshot.snd_wnd.to_string(), count),
         ["rcv_wnd", count] => compare(&snapshot.rcv_wnd.to_string(), count),
