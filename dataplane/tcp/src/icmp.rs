@@ -5,7 +5,7 @@ use tidegate_wire::Discard;
 use crate::events::{End, Events};
 use crate::open::mss_for;
 use crate::state::{Event, State};
-use crate::tcb::{Flags, Tcb};
+use crate::tcb::Tcb;
 use crate::{Context, SeqNum};
 
 /// RFC 1191 3: no IPv4 link has a smaller MTU. Octets of a datagram.
@@ -95,8 +95,7 @@ impl Tcb {
         self.lower_mss(mss);
         self.bound_mss(mss, cx.now);
         if self.state.is_synchronized() {
-            self.go_back(cx.memory);
-            self.flags.remove(Flags::TIMED);
+            self.go_back_unharmed(cx.memory);
         }
     }
 }

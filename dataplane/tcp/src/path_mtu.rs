@@ -216,6 +216,7 @@ impl Tcb {
         if is_alone {
             self.bound_mss(self.mss_of(probe) - 1, cx.now);
             self.recovery.go_back(self.snd.una, self.snd.nxt);
+            self.forget_undo(cx.memory);
         }
         is_alone
     }

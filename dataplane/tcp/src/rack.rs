@@ -6,6 +6,8 @@
 //! again. The times stand in a [`SendLog`], which a connection with SACK holds while it has text
 //! in flight. Where no log was free RFC 6675 finds the losses (`recovery`, `scoreboard`).
 
+use core::time::Duration;
+
 use arrayvec::ArrayVec;
 use tidegate_wire::Instant;
 
@@ -31,6 +33,20 @@ struct Delivery {
     newest: Option<Newest>,
     /// Something arrived after what was sent later.
     is_reordered: bool,
+    /// Text below the point of repair arrived that went out once; and some that went out again.
+    has_original: bool,
+    has_repeated: bool,
+}
+
+/// What an ACK tells of what is outstanding, asked before anything of it is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct News {
+    /// Octets in flight that were not known to have arrived before.
+    pub(crate) undelivered: u32,
+    /// The round trip of the newest segment that it is of.
+    pub(crate) rtt: Option<Duration>,
+    /// It is of text below the point of repair that went out only once (RFC 5682).
+    pub(crate) is_original: bool,
 }
 
 impl Delivery {
@@ -76,21 +92,26 @@ pub(crate) fn duplicate_of(seg: &Segment<'_>) -> Option<Range> {
 }
 
 impl Tcb {
-    /// The log, where RACK finds the losses.
-    pub(crate) fn send_log<'m>(&self, memory: &'m Memory) -> Option<&'m SendLog> {
+    /// The record of what is outstanding, where there is one.
+    pub(crate) fn log<'m>(&self, memory: &'m Memory) -> Option<&'m SendLog> {
         memory.log(self.snd.log)
+    }
+
+    /// The log, where RACK finds the losses (RFC 8985 4: with SACK).
+    pub(crate) fn send_log<'m>(&self, memory: &'m Memory) -> Option<&'m SendLog> {
+        self.log(memory).filter(|_| self.has(Flags::SACK))
     }
 
     /// Notes when a piece of the send queue goes out; called before SND.NXT moves.
     pub(crate) fn note_sent(&mut self, range: Range, cx: &mut Context<'_>) {
-        if !self.has(Flags::SACK) {
-            return;
-        }
         if self.snd.log == NONE && self.flight_size() == 0 {
             self.snd.log = cx.memory.take_log(self.snd.una).unwrap_or(NONE);
         }
         if let Some(log) = cx.memory.log_mut(self.snd.log) {
             log.on_sent(range, Stamp::at(cx.now));
+            if let Some(prr) = &mut log.prr {
+                prr.on_sent(range.len());
+            }
         }
     }
 
@@ -102,20 +123,23 @@ impl Tcb {
         }
     }
 
-    /// SND.UNA has moved. A flow without text in flight holds no log.
-    pub(crate) fn forget_sent(&mut self, memory: &mut Memory) {
-        if self.flight_size() == 0 {
-            self.end_log(memory);
-        } else if let Some(log) = memory.log_mut(self.snd.log) {
+    /// SND.UNA has moved.
+    pub(crate) fn forget_sent(&self, memory: &mut Memory) {
+        if let Some(log) = memory.log_mut(self.snd.log) {
             log.on_una(self.snd.una);
         }
     }
 
     /// RFC 8985 6.2 steps 1 to 3, asked before anything of the ACK is taken: what it delivers that
     /// was not delivered before.
-    pub(crate) fn take_delivery(&mut self, seg: &Segment<'_>, cx: &mut Context<'_>) {
-        let Some(log) = self.send_log(cx.memory) else {
-            return;
+    pub(crate) fn take_delivery(&mut self, seg: &Segment<'_>, cx: &mut Context<'_>) -> News {
+        let mut news = News {
+            undelivered: self.undelivered(),
+            rtt: None,
+            is_original: false,
+        };
+        let Some(log) = self.log(cx.memory) else {
+            return news;
         };
         let mut delivery = Delivery {
             now: Stamp::at(cx.now),
@@ -123,14 +147,25 @@ impl Tcb {
             highest: log.fack,
             newest: log.newest,
             is_reordered: false,
+            has_original: false,
+            has_repeated: false,
         };
         for part in self.parts_of(seg) {
             let gaps = self.scoreboard.gaps(cx.memory, part);
             for (part, run) in gaps.flat_map(|gap| overlap(log, gap)) {
                 let is_ambiguous = run.is_again && self.is_ambiguous(&run, seg, cx.now);
                 delivery.take(part, &run, is_ambiguous);
+                delivery.has_repeated |= run.is_again;
+                delivery.has_original |= !run.is_again && part.left.before(self.recovery.point());
             }
         }
+        if delivery.newest != log.newest {
+            let rtt_us = delivery.newest.map_or(0, |newest| newest.rtt_us);
+            news.rtt = Some(Duration::from_micros(rtt_us.into()));
+        }
+        // Without SACK an ACK of both may be of what had arrived before the repair.
+        news.is_original =
+            delivery.has_original && (self.has(Flags::SACK) || !delivery.has_repeated);
         self.note_duplicate(seg, cx.memory);
         if delivery.is_reordered {
             self.flags.insert(Flags::REORDERING);
@@ -139,6 +174,7 @@ impl Tcb {
             log.fack = delivery.highest;
             log.newest = delivery.newest;
         }
+        news
     }
 
     /// What the segment says has arrived: text before SEG.ACK, and the SACK blocks in flight.
@@ -153,6 +189,7 @@ impl Tcb {
             .sack
             .as_slice()
             .iter()
+            .filter(|_| self.has(Flags::SACK))
             .map(|&(left, right)| Range {
                 left: SeqNum::new(left),
                 right: SeqNum::new(right),
@@ -189,14 +226,18 @@ impl Tcb {
         min_rtt.is_some_and(|min_rtt| u128::from(age_us) < min_rtt.as_micros())
     }
 
-    /// RFC 8985 6.2 step 4: a D-SACK says that something was sent again for nothing, so the window
+    /// A D-SACK says that something was sent again for nothing. RFC 8985 6.2 step 4: so the window
     /// becomes wider, once in a round trip.
     fn note_duplicate(&mut self, seg: &Segment<'_>, memory: &mut Memory) {
-        let Some(log) = memory.log_mut(self.snd.log) else {
+        let duplicate = duplicate_of(seg).filter(|_| self.has(Flags::SACK));
+        let (Some(duplicate), Some(log)) = (duplicate, memory.log_mut(self.snd.log)) else {
             return;
         };
+        if let Some(undo) = &mut log.undo {
+            undo.on_duplicate(duplicate);
+        }
         let is_in_round = log.dsack_round.is_some_and(|round| seg.ack.before(round));
-        if duplicate_of(seg).is_some() && !is_in_round {
+        if !is_in_round {
             log.dsack_round = Some(self.snd.nxt);
             self.reo_wnd_more = self.reo_wnd_more.saturating_add(1);
             self.reo_wnd_persist = REO_WND_PERSIST;
@@ -219,7 +260,7 @@ impl Tcb {
         if is_sure && !self.has(Flags::REORDERING) {
             return 0;
         }
-        let micros = |time: core::time::Duration| u32::try_from(time.as_micros()).ok();
+        let micros = |time: Duration| u32::try_from(time.as_micros()).ok();
         let min_rtt = self.rtt.min_rtt().and_then(micros).unwrap_or(newest.rtt_us);
         let srtt = self.rtt.srtt().and_then(micros).unwrap_or(newest.rtt_us);
         let quarters = u32::from(self.reo_wnd_more) + 1;
@@ -255,7 +296,7 @@ impl Tcb {
             }
         }
         if wait_us > 0 {
-            let wait = core::time::Duration::from_micros(wait_us.into());
+            let wait = Duration::from_micros(wait_us.into());
             self.timers.arm(Timer::Reorder, cx.now + wait);
         }
         if let Some(log) = cx.memory.log_mut(self.snd.log) {
@@ -267,7 +308,7 @@ impl Tcb {
     /// The reordering timer went off: what was late is lost.
     pub(crate) fn on_reorder_timeout(&mut self, cx: &mut Context<'_>) {
         if self.find_losses(cx) {
-            self.on_loss_found(cx);
+            self.on_loss_found(0, cx);
         }
     }
 
@@ -303,13 +344,8 @@ impl Tcb {
 
 /// The runs that have a part in `part`, with that part.
 fn overlap(log: &SendLog, part: Range) -> impl Iterator<Item = (Range, Run)> {
-    log.iter().filter_map(move |(range, run)| {
-        let both = Range {
-            left: range.left.latest(part.left),
-            right: range.right.earliest(part.right),
-        };
-        both.left.before(both.right).then_some((both, run))
-    })
+    log.iter()
+        .filter_map(move |(range, run)| Some((range.overlap(part)?, run)))
 }
 
 /// RACK_sent_after of RFC 8985 6.2: the part of a run that was sent before what is newest.

@@ -52,7 +52,7 @@ pub(crate) struct Recovery {
     /// What lies before it was sent again (HighRxt + 1 of RFC 6675).
     pub(crate) cursor: SeqNum,
     /// A count of octets. While nothing is repaired: FlightSize when the first of the duplicates
-    /// came. In fast recovery without SACK: what duplicates say has left the network (RFC 6582's
+    /// came. In a repair without SACK: what duplicates say has left the network (RFC 6582's
     /// inflation).
     counted: u32,
 }
@@ -75,9 +75,22 @@ impl Recovery {
         *self = Self::new(una);
     }
 
+    /// It is over; nothing counts as lost.
+    pub(crate) fn ended(&self, una: SeqNum) -> Self {
+        Self {
+            point: self.point,
+            ..Self::new(una)
+        }
+    }
+
     /// Whether something is being sent again.
     pub(crate) const fn is_repairing(&self) -> bool {
         !matches!(self.phase, Phase::Open)
+    }
+
+    /// Where the repair is over, or the last one was.
+    pub(crate) const fn point(&self) -> SeqNum {
+        self.point
     }
 
     /// Whether the segment at SND.UNA is to be sent again and has not been yet.
@@ -120,6 +133,11 @@ impl Recovery {
         }
     }
 
+    /// The segment at SND.UNA goes again whatever the congestion window says.
+    pub(crate) const fn owe_first(&mut self) {
+        self.is_first_owed = true;
+    }
+
     /// A piece that was sent again went out.
     pub(crate) fn on_sent_again(&mut self, range: Range, is_rescue: bool) {
         self.is_first_owed = false;
@@ -148,30 +166,57 @@ impl Recovery {
 
 impl Tcb {
     /// An ACK has been taken; `kind` is what it says about loss.
-    pub(crate) fn on_ack_kind(&mut self, kind: AckKind, cx: &mut Context<'_>) {
+    ///
+    /// `undelivered` is how many octets in flight were not known to have arrived before it.
+    pub(crate) fn on_ack_kind(&mut self, kind: AckKind, undelivered: u32, cx: &mut Context<'_>) {
         match kind {
-            AckKind::New { acked } => self.on_new_ack(acked),
+            AckKind::New { acked } => self.on_new_ack(acked, cx.memory),
             AckKind::Duplicate => self.on_duplicate_ack(),
             AckKind::Nothing => return,
         }
+        self.step_frto(kind, cx);
         let is_loss_found = if self.send_log(cx.memory).is_some() {
             self.find_losses(cx)
         } else {
             self.is_loss_found(cx.memory)
         };
-        if is_loss_found {
-            self.on_loss_found(cx);
+        let delivered = undelivered.saturating_sub(self.undelivered());
+        match self.recovery.phase {
+            Phase::Open if is_loss_found => {
+                // Without SACK each duplicate is a segment.
+                let is_counted = self.has(Flags::SACK);
+                let delivered = if is_counted { delivered } else { self.smss() };
+                self.on_loss_found(delivered, cx);
+            }
+            Phase::Fast if delivered > 0 => {
+                // RFC 9937 4, SafeACK. Without SACK a partial ACK is another loss.
+                let is_progress = matches!(kind, AckKind::New { .. });
+                let is_safe = is_progress && !is_loss_found && self.has(Flags::SACK);
+                self.reduce(delivered, is_safe, cx.memory);
+            }
+            Phase::Open | Phase::Fast | Phase::GoBack => {}
         }
     }
 
-    /// A loss was found; the first one of a window begins its repair.
-    pub(crate) fn on_loss_found(&mut self, cx: &mut Context<'_>) {
+    /// A loss was found, by an ACK that delivered so many octets or by the clock; the first one of
+    /// a window begins its repair.
+    pub(crate) fn on_loss_found(&mut self, delivered: u32, cx: &mut Context<'_>) {
         if self.recovery.phase == Phase::Open && !self.is_only_mtu_probe_lost(cx) {
-            self.enter_fast_recovery();
+            self.enter_fast_recovery(delivered, cx.memory);
         }
     }
 
-    fn on_new_ack(&mut self, acked: u32) {
+    /// Octets in flight that are not known to have arrived.
+    pub(crate) fn undelivered(&self) -> u32 {
+        let arrived = match (self.has(Flags::SACK), self.recovery.phase) {
+            (true, _) => self.scoreboard.sacked_bytes(),
+            (false, Phase::Fast) => self.recovery.counted,
+            (false, Phase::Open | Phase::GoBack) => 0,
+        };
+        self.flight_size().saturating_sub(arrived)
+    }
+
+    fn on_new_ack(&mut self, acked: u32, memory: &mut Memory) {
         let smss = self.smss();
         let una = self.snd.una;
         let recovery = &mut self.recovery;
@@ -184,10 +229,13 @@ impl Tcb {
             return;
         }
         if una.after_or_eq(recovery.point) {
-            self.leave_repair();
+            self.leave_repair(memory);
             return;
         }
         recovery.cursor = recovery.cursor.latest(una);
+        if recovery.phase == Phase::GoBack {
+            recovery.counted = 0;
+        }
         if recovery.phase == Phase::Fast && !self.flags.contains(Flags::SACK) {
             // RFC 6582 3.2 step 5: a partial ACK. The next segment is lost too, and the window
             // goes down by what was acknowledged and up by the segment that is sent again.
@@ -209,8 +257,10 @@ impl Tcb {
                 }
                 recovery.dup_acks = recovery.dup_acks.saturating_add(1);
             }
-            Phase::Fast => recovery.counted = recovery.counted.saturating_add(smss),
-            Phase::GoBack => {}
+            // What is sent again in order brings none; new text does, where F-RTO let it go first.
+            Phase::Fast | Phase::GoBack => {
+                recovery.counted = recovery.counted.saturating_add(smss);
+            }
         }
     }
 
@@ -229,7 +279,8 @@ impl Tcb {
         has_enough_duplicates && is_new
     }
 
-    fn enter_fast_recovery(&mut self) {
+    /// Fast recovery begins, with an ACK that delivered so many octets.
+    fn enter_fast_recovery(&mut self, delivered: u32, memory: &mut Memory) {
         self.owes.remove(Owes::TAIL_PROBE);
         // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
         let has_duplicates = self.recovery.dup_acks > 0;
@@ -238,6 +289,7 @@ impl Tcb {
         } else {
             self.flight_size()
         };
+        self.begin_undo(false, memory);
         // RFC 3168 6.1.2: one reduction for a window, whether by a mark or by a loss.
         if !self.has(Flags::CWR) {
             self.congestion.on_loss(flight_size, self.smss());
@@ -251,9 +303,10 @@ impl Tcb {
             counted: DUP_THRESH * self.smss(),
             ..Recovery::new(self.snd.una)
         };
+        self.begin_reduction(delivered, memory);
     }
 
-    fn leave_repair(&mut self) {
+    fn leave_repair(&mut self, memory: &mut Memory) {
         self.narrow_reordering_window();
         if self.recovery.phase == Phase::Fast {
             self.congestion.on_recovered();
@@ -264,36 +317,8 @@ impl Tcb {
                 self.congestion.set_cwnd(cwnd.min(self.congestion.cwnd()));
             }
         }
-        self.recovery = Recovery {
-            point: self.recovery.point,
-            ..Recovery::new(self.snd.una)
-        };
-    }
-
-    /// The retransmission timer went off: everything outstanding counts as lost, and what the peer
-    /// reported is forgotten, because it may have reneged (RFC 2018 8).
-    pub(crate) fn on_retransmission_timeout(&mut self, memory: &mut Memory) {
-        let is_repeated = self.retries > 1;
-        self.congestion
-            .on_rto(self.flight_size(), self.smss(), is_repeated);
-        self.flags.remove(Flags::CWR);
-        self.owe_cwr();
-        self.scoreboard.clear(memory);
-        self.go_back(memory);
-        self.recovery.is_first_owed = true;
-        // Karn's rule (RFC 6298 3): what is sent again is not timed.
-        self.flags.remove(Flags::TIMED);
-    }
-
-    /// All that is outstanding is sent again, from the beginning.
-    pub(crate) fn go_back(&mut self, memory: &mut Memory) {
-        self.recovery.go_back(self.snd.una, self.snd.nxt);
-        self.owes.remove(Owes::TAIL_PROBE);
-        if let Some(log) = memory.log_mut(self.snd.log) {
-            log.mark_all_lost();
-            log.tail_probe = None;
-            log.mtu_probe = None;
-        }
+        self.end_reduction(memory);
+        self.recovery = self.recovery.ended(self.snd.una);
     }
 
     /// What is outstanding, as the scoreboard asks for it.
@@ -307,7 +332,7 @@ impl Tcb {
     }
 
     /// An estimate of the octets that are in the network (RFC 6675's pipe).
-    fn pipe(&self, memory: &Memory) -> u32 {
+    pub(crate) fn pipe(&self, memory: &Memory) -> u32 {
         if let Some(log) = self.send_log(memory) {
             return self.logged_pipe(log, memory);
         }
@@ -317,11 +342,20 @@ impl Tcb {
             Phase::Fast if self.has(Flags::SACK) => {
                 self.scoreboard.pipe(memory, &self.outstanding())
             }
-            Phase::Fast => self.flight_size().saturating_sub(recovery.counted),
+            Phase::Fast => {
+                // What is to be sent again is lost.
+                let lost = if recovery.is_first_owed {
+                    self.smss()
+                } else {
+                    0
+                };
+                self.flight_size().saturating_sub(recovery.counted + lost)
+            }
             // Only what was sent again, and what was first sent since.
             Phase::GoBack => {
-                recovery.cursor.since(self.snd.una)
-                    + self.snd.nxt.since(recovery.point.latest(recovery.cursor))
+                let again = recovery.cursor.since(self.snd.una);
+                let new = self.snd.nxt.since(recovery.point.latest(recovery.cursor));
+                (again + new).saturating_sub(recovery.counted)
             }
         }
     }
@@ -341,6 +375,7 @@ impl Tcb {
         let is_forced = self.recovery.is_first_owed;
         let range = match (self.recovery.phase, self.send_log(memory)) {
             (Phase::Open, _) => None,
+            (Phase::GoBack, _) if self.is_asking(memory) => None,
             (_, Some(log)) => self.next_logged(log, memory),
             (Phase::GoBack, None) => self.next_back(memory),
             (Phase::Fast, None) if is_forced => Some(self.first_hole(memory)),

@@ -124,6 +124,18 @@ impl Rtt {
         }
     }
 
+    /// The timer went off although nothing was lost; `sample` is the round trip that it was too
+    /// short for, where that is known (RFC 4015 3.4). The timeout is what it was, or longer.
+    pub fn on_spurious_timeout(&mut self, sample: Option<Duration>, bounds: &RttBounds) {
+        if let (Some(sample), true) = (sample, self.srtt_x8 != 0) {
+            let sample_us = micros(sample).clamp(1, SAMPLE_US_MAX);
+            let later_x8 = self.srtt_x8.saturating_add(16 * micros(bounds.granularity));
+            self.srtt_x8 = later_x8.min(8 * SAMPLE_US_MAX).max(8 * sample_us);
+            self.rttvar_x4 = self.rttvar_x4.max(2 * sample_us);
+        }
+        self.reset_backoff(bounds);
+    }
+
     /// RFC 6298 2.3: RTO = SRTT + max(G, 4 * RTTVAR), within the bounds of 2.4 and 2.5.
     fn compute(&mut self, bounds: &RttBounds) {
         let variance_us = self.rttvar_x4.max(micros(bounds.granularity));

@@ -4,10 +4,11 @@
 //! come as [`Outstanding`]; when to enter and leave recovery is decided elsewhere. SACK is advisory
 //! (RFC 2018 section 8): nothing here frees text.
 
+use arrayvec::ArrayVec;
 use tidegate_wire::SackBlocks;
 
 use crate::memory::Memory;
-use crate::ranges::{Range, Ranges};
+use crate::ranges::{RANGES_MAX, Range, Ranges};
 use crate::seq::SeqNum;
 
 #[cfg(test)]
@@ -185,6 +186,11 @@ impl Scoreboard {
         }
         hole.left = hole.left.latest(hole.right - mss);
         (!hole.is_empty()).then_some(hole)
+    }
+
+    /// All that is SACKed, in order.
+    pub(crate) fn ranges(&self, memory: &Memory) -> ArrayVec<Range, RANGES_MAX> {
+        self.ranges.as_slice(memory).iter().copied().collect()
     }
 
     /// Forgets everything and gives the set back, as after a retransmission timeout (RFC 2018

@@ -13,11 +13,13 @@ use tidegate_wire::Instant;
 
 use crate::SeqNum;
 use crate::ranges::Range;
+use crate::reduction::Prr;
+use crate::undo::Undo;
 
 /// Most runs in a log. A window that is sent in more turns than this has its times rounded to a
-/// sixtieth of a round trip, which is much finer than the reordering window; more would make a
+/// fiftieth of a round trip, which is much finer than the reordering window; more would make a
 /// log, of which every flow with text in flight has one, larger than a kilobyte.
-pub(crate) const RUNS_MAX: usize = 60;
+pub(crate) const RUNS_MAX: usize = 52;
 
 /// A time in microseconds, of which 32 bits are kept. Two of them are compared the shorter way
 /// round, which is right for 35 minutes; what is outstanding is sent again long before.
@@ -123,6 +125,10 @@ pub(crate) struct SendLog {
     pub(crate) tail_probe: Option<TailProbe>,
     /// The segment that is larger than the others, to see whether it passes (RFC 8899 4.1).
     pub(crate) mtu_probe: Option<Range>,
+    /// How far the window has come down, in fast recovery.
+    pub(crate) prr: Option<Prr>,
+    /// What there is to go back to, should the last repair turn out to have been for nothing.
+    pub(crate) undo: Option<Undo>,
 }
 
 impl SendLog {
@@ -136,6 +142,8 @@ impl SendLog {
             dsack_round: None,
             tail_probe: None,
             mtu_probe: None,
+            prr: None,
+            undo: None,
         }
     }
 
@@ -223,6 +231,17 @@ impl SendLog {
     pub(crate) fn mark_all_lost(&mut self) {
         self.runs.iter_mut().for_each(|run| run.is_lost = true);
         self.join_equals();
+    }
+
+    /// Nothing counts as lost any more.
+    pub(crate) fn mark_none_lost(&mut self) {
+        self.runs.iter_mut().for_each(|run| run.is_lost = false);
+        self.join_equals();
+    }
+
+    /// Of `part` nobody can tell any more which transmission will be acknowledged.
+    pub(crate) fn mark_ambiguous(&mut self, part: Range) {
+        self.change(part, |run| run.is_again = true);
     }
 
     /// Changes the runs of `part`, which lies within the log, and splits those that hang over.

@@ -257,6 +257,7 @@ impl Tcb {
         match (timer, self.state) {
             (Timer::Retransmit, _) => "on",
             (Timer::Persist, _) => "persist",
+            (Timer::Reorder, _) if self.flight_size() == 0 => "undo",
             (Timer::Reorder, _) if self.is_tail_watched() => "probe",
             (Timer::Reorder, _) => "reorder",
             (Timer::DelayedAck, _) => "delack",

@@ -32,10 +32,13 @@ const PTO_MIN: Duration = Duration::from_millis(10);
 const PTO_UNKNOWN: Duration = Duration::from_secs(1);
 
 impl Tcb {
-    /// Whether the reordering timer's slot is the probe's: nothing is SACKed, nothing is repaired,
-    /// and what was sent has a log.
+    /// Whether the reordering timer's slot is the probe's: there is SACK, nothing is SACKed, nothing
+    /// is repaired, and what was sent has a log.
     pub(crate) const fn is_tail_watched(&self) -> bool {
-        self.snd.log != NONE && self.scoreboard.is_empty() && !self.recovery.is_repairing()
+        self.snd.log != NONE
+            && self.has(Flags::SACK)
+            && self.scoreboard.is_empty()
+            && !self.recovery.is_repairing()
     }
 
     /// RFC 8985 7.2: new text was sent or acknowledged, so the probe's time starts anew.
@@ -43,7 +46,8 @@ impl Tcb {
         let log = self.send_log(cx.memory);
         let is_probed = log.is_none_or(|log| log.tail_probe.is_some());
         // Something may be late without being SACKed: then the timer is that of reordering.
-        if !self.is_tail_watched() || is_probed || self.snd.wnd == 0 {
+        let is_idle = self.flight_size() == 0 || self.snd.wnd == 0;
+        if !self.is_tail_watched() || is_probed || is_idle {
             return;
         }
         let at = cx.now + self.pto();
@@ -66,9 +70,13 @@ impl Tcb {
         (2 * srtt + delay).max(PTO_MIN)
     }
 
-    /// The time is over.
-    pub(crate) fn on_probe_timeout(&mut self, cx: &Context<'_>) {
-        let is_due = self.state.can_transmit_text() && self.flight_size() > 0 && self.snd.wnd > 0;
+    /// The time is over: that of the probe, or that of a log that was kept for a late D-SACK.
+    pub(crate) fn on_probe_timeout(&mut self, cx: &mut Context<'_>) {
+        if self.flight_size() == 0 {
+            self.end_log(cx.memory);
+            return;
+        }
+        let is_due = self.state.can_transmit_text() && self.snd.wnd > 0;
         if is_due {
             self.owes.insert(Owes::TAIL_PROBE);
             // The probe is sent instead, and RTO runs from it (RFC 8985 7.3).
@@ -109,7 +117,11 @@ impl Tcb {
         if is_repaired && !self.recovery.is_repairing() {
             self.congestion.on_loss(self.flight_size(), self.smss());
         }
-        if let Some(log) = cx.memory.log_mut(self.snd.log).filter(|_| is_over) {
+        if let Some(log) = cx
+            .memory
+            .log_mut(self.snd.log)
+            .filter(|_| is_over || is_log_over)
+        {
             log.tail_probe = None;
         }
     }

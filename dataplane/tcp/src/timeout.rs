@@ -162,8 +162,8 @@ impl Tcb {
         let flight_size = self.flight_size();
         let is_waiting = flight_size > 0 || self.unsent() > 0;
         if flight_size == 0 || self.snd.wnd == 0 {
-            self.timers.disarm(Timer::Reorder);
             self.owes.remove(Owes::TAIL_PROBE);
+            self.watch_kept_log(cx);
         }
         if self.snd.wnd == 0 && is_waiting {
             // SHLD-17: what lies beyond the edge does not time out; MUST-35: it is probed.

@@ -43,15 +43,17 @@ impl Tcb {
         }
         self.check_ack_range(seg, cx.now)?;
         self.check_congestion_echo(seg);
-        self.take_delivery(seg, cx);
+        let news = self.take_delivery(seg, cx);
         self.check_tail_probe(seg, cx);
         let kind = self.kind_of_ack(seg, cx);
+        self.check_undo(seg, news.is_original, cx);
         let had_window = self.snd.wnd > 0;
         if seg.ack.after(self.snd.una) {
             self.take_new_ack(seg, arrival, cx);
         }
         self.update_window(seg, had_window, cx);
-        self.on_ack_kind(kind, cx);
+        self.on_ack_kind(kind, news.undelivered, cx);
+        self.settle_log(cx.memory);
         if matches!(kind, AckKind::New { .. }) {
             self.watch_tail(cx);
         }
@@ -269,10 +271,7 @@ impl Tcb {
         } else if !had_window {
             self.window_probes = 0;
             self.owes.remove(Owes::PROBE);
-            // What was sent into the closed window, a probe's octet at least, may not have been
-            // kept. It goes again, and no congestion is to blame.
-            self.go_back(cx.memory);
-            self.flags.remove(Flags::TIMED);
+            self.go_back_unharmed(cx.memory);
         }
     }
 

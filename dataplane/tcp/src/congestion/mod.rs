@@ -184,6 +184,16 @@ impl Congestion {
         self.end_stage();
     }
 
+    /// The last reduction was for nothing: all is as it was `before`, but for a window that has
+    /// become larger since (RFC 9438 4.9, RFC 4015 3.3).
+    pub fn undo(&mut self, before: &Self) {
+        let now = *self.window();
+        *self = before.clone();
+        let window = self.window_mut();
+        window.cwnd = window.cwnd.max(now.cwnd);
+        window.ssthresh = window.ssthresh.max(now.ssthresh);
+    }
+
     /// Text is to be sent after an idle time longer than RTO.
     pub fn on_idle_restart(&mut self, mss: u32, initial_window_segments: u32) {
         // RFC 5681 4.1: nothing is known about the network any more, so the window is at most the

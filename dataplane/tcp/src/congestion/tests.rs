@@ -144,6 +144,31 @@ fn a_timeout_leaves_one_segment_and_lowers_the_threshold_once() {
 }
 
 #[test]
+fn an_undone_loss_leaves_everything_as_it_was() {
+    for kind in KINDS {
+        for is_timeout in [false, true] {
+            let mut congestion = avoiding(kind, 60);
+            for _ in 0..50 {
+                congestion.on_ack(&ack(MSS));
+            }
+            let before = congestion.clone();
+            if is_timeout {
+                congestion.on_rto(60 * MSS, MSS, false);
+            } else {
+                congestion.on_loss(60 * MSS, MSS);
+            }
+            congestion.on_ack(&ack(MSS));
+            congestion.undo(&before);
+            assert_eq!(format!("{congestion:?}"), format!("{before:?}"));
+            // What has become larger since stays so.
+            congestion.set_cwnd(100 * MSS);
+            congestion.undo(&before);
+            assert_eq!(congestion.cwnd(), 100 * MSS);
+        }
+    }
+}
+
+#[test]
 fn after_an_idle_time_the_window_is_the_initial_one_at_most() {
     for kind in KINDS {
         let mut congestion = avoiding(kind, 60);

@@ -129,7 +129,10 @@ impl Tcb {
             Why::TailProbe => self.on_tail_probe_sent(range, cx),
             Why::MtuProbe => self.on_mtu_probe_sent(range, cx.memory),
             Why::Probe => self.on_probe_sent(),
-            Why::Again { is_rescue } => self.recovery.on_sent_again(range, is_rescue),
+            Why::Again { is_rescue } => {
+                self.recovery.on_sent_again(range, is_rescue);
+                self.note_sent_again(range, cx);
+            }
         }
         self.totals.segments_sent = self.totals.segments_sent.saturating_add(1);
         if range.left.before(self.snd.nxt) {

@@ -130,7 +130,11 @@ fn an_abort_ends_both_and_loses_no_memory() {
             }
         });
         for host in &mut world.hosts {
-            assert_eq!(host.state(), State::Closed, "seed {seed}: it never ended");
+            // Who has nothing more to say learns of a RST that was lost from keep-alive alone, which
+            // is off (RFC 9293 3.6).
+            let is_lost = is_aborted && host.state() == State::FinWait2;
+            let is_over = host.state() == State::Closed || is_lost;
+            assert!(is_over, "seed {seed}: it never ended, in {}", host.state());
             host.assert_memory_is_home();
         }
         if is_aborted {
