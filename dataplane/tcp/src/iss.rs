@@ -9,6 +9,7 @@ use core::hash::Hasher;
 use core::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
+use siphasher::sip128::{Hasher128 as _, SipHasher24 as SipHasher128};
 use tidegate_wire::Instant;
 
 use crate::seq::SeqNum;
@@ -25,6 +26,8 @@ const TUPLE_LEN_MAX: usize = 1 + 16 + 16 + 2 + 2;
 pub struct Secrets {
     iss: [u8; 16],
     ts_offset: [u8; 16],
+    /// For `cookie`.
+    pub(crate) cookie: [u8; 16],
 }
 
 impl Secrets {
@@ -34,7 +37,13 @@ impl Secrets {
         let (mut iss, mut ts_offset) = ([0; 16], [0; 16]);
         iss.copy_from_slice(&bytes[..16]);
         ts_offset.copy_from_slice(&bytes[16..]);
-        Self { iss, ts_offset }
+        let mut cookie = SipHasher128::new_with_key(&iss);
+        cookie.write(&ts_offset);
+        Self {
+            iss,
+            ts_offset,
+            cookie: cookie.finish128().as_bytes(),
+        }
     }
 
     /// The initial send sequence number of a connection that is opened at `now`.
@@ -42,7 +51,7 @@ impl Secrets {
     pub fn iss(&self, tuple: &FourTuple, now: Instant) -> SeqNum {
         // RFC 9293 3.4.1, MUST-8, SHLD-1: M, which grows by one every 4 us, plus F.
         let clock = low_half(now.as_micros() / TICK_US);
-        SeqNum::new(low_half(hash(&self.iss, tuple))) + clock
+        SeqNum::new(low_half(hash(&self.iss, tuple, &[]))) + clock
     }
 
     /// What is added to the timestamp clock of a connection, RFC 7323 section 7.1.
@@ -51,7 +60,7 @@ impl Secrets {
     /// timestamps go on where those of the old one ended (RFC 6191 counts on that).
     #[must_use]
     pub fn ts_offset(&self, tuple: &FourTuple) -> u32 {
-        low_half(hash(&self.ts_offset, tuple))
+        low_half(hash(&self.ts_offset, tuple, &[]))
     }
 }
 
@@ -62,8 +71,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The function F of RFC 6528: a keyed hash of the tuple.
-fn hash(key: &[u8; 16], tuple: &FourTuple) -> u64 {
+/// The function F of RFC 6528: a keyed hash of the tuple, and of `more` where it is for more.
+pub(crate) fn hash(key: &[u8; 16], tuple: &FourTuple, more: &[u32]) -> u64 {
     // The version byte keeps an IPv4 tuple apart from an IPv6 one of the same bytes.
     let mut bytes = arrayvec::ArrayVec::<u8, TUPLE_LEN_MAX>::new();
     bytes.push(if tuple.local.is_ipv4() { 4 } else { 6 });
@@ -77,12 +86,15 @@ fn hash(key: &[u8; 16], tuple: &FourTuple) -> u64 {
     bytes.extend(tuple.remote_port.to_be_bytes());
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(&bytes);
+    for word in more {
+        hasher.write(&word.to_be_bytes());
+    }
     hasher.finish()
 }
 
 /// The lower 32 bits; sequence numbers and timestamps wrap there.
 #[expect(clippy::cast_possible_truncation, reason = "the wrap at 2^32 is meant")]
-const fn low_half(value: u64) -> u32 {
+pub(crate) const fn low_half(value: u64) -> u32 {
     value as u32
 }
 

@@ -20,6 +20,7 @@ pub mod arrive;
 mod call;
 mod congestion;
 mod context;
+mod cookie;
 mod ecn;
 mod events;
 mod go_back;

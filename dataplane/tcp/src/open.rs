@@ -3,7 +3,7 @@
 //! Choosing addresses, ports and the initial sequence number, and refusing a remote address that is
 //! none (MUST-46), is done by the caller.
 
-use tidegate_wire::{Discard, Instant, TcpOptions};
+use tidegate_wire::{Discard, Instant};
 
 use crate::congestion::Congestion;
 use crate::ranges::Range;
@@ -119,7 +119,7 @@ impl Tcb {
         self.rcv.nxt = seg.seq + 1;
         self.rcv.ack_sent = self.rcv.nxt;
         self.rcv.up = self.rcv.nxt;
-        self.take_syn_options(&seg.options, cx);
+        self.take_syn_options(seg, cx);
         self.agree_on_ecn(seg, cx.settings);
         // RFC 7323 2.2: the window of a SYN is never scaled.
         self.snd.wnd = u32::from(seg.wnd);
@@ -130,16 +130,9 @@ impl Tcb {
     }
 
     /// What both SYNs offered is agreed. An option of ours that the peer lacks is dropped.
-    fn take_syn_options(&mut self, options: &TcpOptions, cx: &Context<'_>) {
-        let settings = cx.settings;
-        let is_ipv4 = self.tuple.local.is_ipv4();
-        let default = if is_ipv4 {
-            MSS_DEFAULT_IPV4
-        } else {
-            MSS_DEFAULT_IPV6
-        };
-        let peer_mss = options.mss.unwrap_or(default);
-        self.snd.mss = self.snd.mss.min(peer_mss).max(MSS_MIN);
+    fn take_syn_options(&mut self, seg: &Segment<'_>, cx: &Context<'_>) {
+        let (settings, options) = (cx.settings, &seg.options);
+        self.snd.mss = self.snd.mss.min(peer_mss(seg)).max(MSS_MIN);
         // RFC 7323 2.2, 2.3: both or none, and a shift above 14 counts as 14.
         match (settings.wnd_shift(), options.wnd_shift) {
             (Some(_), Some(shift)) => {
@@ -208,6 +201,16 @@ impl Rcv {
             queue: TextQueue::default(),
         }
     }
+}
+
+/// The segment size that a peer's SYN announces, or what may be assumed (RFC 9293 MUST-15).
+pub(crate) fn peer_mss(seg: &Segment<'_>) -> u16 {
+    let default = if seg.tuple.local.is_ipv4() {
+        MSS_DEFAULT_IPV4
+    } else {
+        MSS_DEFAULT_IPV6
+    };
+    seg.options.mss.unwrap_or(default)
 }
 
 /// The segment size that a datagram of `mtu` octets has room for (RFC 6691 2; RFC 9293 MUST-67).

@@ -146,6 +146,7 @@ discards! {
     TcpRstInListen Info "tcp_rst_in_listen" "A RST for a listener.";
     TcpListenNotSyn Info "tcp_listen_not_syn" "A segment for a listener that is neither SYN nor ACK.";
     TcpAckInListen Info "tcp_ack_in_listen" "An ACK for a listener that belongs to no handshake; answered with a RST.";
+    TcpCookieWrong Warning "tcp_cookie_wrong" "An ACK for a listener that sent SYN cookies, with none that is good; answered with a RST.";
     TcpSynSentBadAck Warning "tcp_syn_sent_bad_ack" "In SYN_SENT, an ACK of something that was not sent.";
     TcpSynSentRstWithoutAck Warning "tcp_syn_sent_rst_without_ack" "In SYN_SENT, a RST that does not acknowledge our SYN.";
     TcpSynSentNeither Warning "tcp_syn_sent_neither" "In SYN_SENT, a segment that is neither SYN nor RST.";

@@ -91,7 +91,7 @@ impl Tcb {
         }
     }
 
-    fn on_syn_sent(&mut self, now: Instant) {
+    pub(crate) fn on_syn_sent(&mut self, now: Instant) {
         self.owes.remove(Owes::SYN);
         if self.snd.nxt == self.snd.iss {
             self.snd.nxt = self.snd.iss + 1;

@@ -63,6 +63,8 @@ pub(crate) struct Host {
     pub(crate) range_sets: u32,
     /// Send logs of the pool; without one losses are found by RFC 6675.
     pub(crate) send_logs: u32,
+    /// The listener answers SYNs by cookies and keeps nothing.
+    pub(crate) cookies: bool,
     /// Only this version of IP.
     pub(crate) ip_version: Option<u8>,
 }
@@ -105,6 +107,7 @@ impl Script {
                 blocks: 512,
                 range_sets: 8,
                 send_logs: 1,
+                cookies: false,
                 ip_version: None,
             },
             lines: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_tcp::{
     Arrival, Context, End, Events, FourTuple, IcmpError, IcmpKind, Memory, MemoryConfig,
-    ResetReply, Segment, SeqNum, Settings, Tcb, TxChecksumMode, arrive,
+    ResetReply, Secrets, Segment, SeqNum, Settings, Tcb, TxChecksumMode, arrive,
 };
 use tidegate_wire::{Discard, Instant, Ip, PROTOCOL_TCP, Sum, Tcp, TcpFlags};
 
@@ -34,6 +34,8 @@ pub(crate) struct Play {
     now: Instant,
     tcb: Option<Tcb>,
     is_listening: bool,
+    /// Where it listens by cookies: who bakes them.
+    oven: Option<Secrets>,
     end: Option<End>,
     events: Events,
     /// What went out and was not mentioned yet.
@@ -97,6 +99,7 @@ impl Play {
             now: START,
             tcb: None,
             is_listening: false,
+            oven: host.cookies.then(|| Secrets::from_bytes([7; 32])),
             end: None,
             events: Events::empty(),
             sent: VecDeque::new(),
@@ -234,6 +237,9 @@ impl Play {
                 Discard::TcpNoListener
             });
         }
+        if let Some(oven) = self.oven.clone() {
+            return self.give_to_oven(seg, &oven);
+        }
         let iss = SeqNum::new(self.stage.our_iss);
         match Tcb::accept(seg, iss, self.mtu, &mut cx) {
             Ok(tcb) => {
@@ -246,6 +252,29 @@ impl Play {
                 Err(discard)
             }
         }
+    }
+
+    /// A segment arrives at a listener that keeps nothing of a SYN.
+    fn give_to_oven(&mut self, seg: &Segment<'_>, oven: &Secrets) -> Result<(), Discard> {
+        let mut cx = Context {
+            now: self.now,
+            settings: &self.settings,
+            memory: &mut self.memory,
+        };
+        if let Ok(tcb) = Tcb::from_cookie(seg, oven, self.mtu, &mut cx) {
+            self.tcb = Some(tcb);
+            return self.give(*seg);
+        }
+        let mut out = vec![0; 60];
+        let len = Tcb::accept_by_cookie(seg, oven, self.mtu, &mut cx)
+            .map(|mut answer| answer.poll_transmit(&mut out, TxChecksumMode::Full, &mut cx));
+        let len = len.inspect_err(|_| self.reply(arrive::listen(seg)))?;
+        out.truncate(len.expect("a SYN-ACK"));
+        // Its number is what only the oven knows.
+        let (tcp, _) = Tcp::parse(&out).expect("our own segments are well-formed");
+        (self.stage.our_iss, self.stage.peer_iss) = (tcp.seq, seg.seq.value());
+        self.sent.push_back((self.now, out));
+        Ok(())
     }
 
     fn reply(&mut self, reply: Option<ResetReply>) {

@@ -71,6 +71,7 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "blocks" => host.blocks = number()?,
         "range_sets" => host.range_sets = number()?,
         "send_logs" => host.send_logs = number()?,
+        "cookies" => host.cookies = switch(value)?,
         "ip" => host.ip_version = Some(small()?),
         _ => return Err(format!("{key} is no setting")),
     }
