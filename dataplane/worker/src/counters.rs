@@ -97,6 +97,9 @@ counters! {
     EchoReplies "echo_replies" "ICMP and ICMPv6 echo replies sent.";
     IcmpErrors "icmp_errors" "ICMP errors that reached the flow they are about.";
     HalfOpened "half_opened" "SYNs that began a handshake.";
+    SyncookiesSent "syncookies_sent" "SYNs answered by a cookie, of which nothing is kept.";
+    SyncookiesReceived "syncookies_recv" "Cookies that came back and were good.";
+    SyncookiesFailed "syncookies_failed" "ACKs with a cookie that was wrong or too old.";
     Accepted "accepted" "Flows given to the application by a listener.";
     AcceptQueued "accept_queued" "Flows that had to wait in an accept queue.";
     AcceptAborted "accept_aborted" "Flows reset because the accept queue was full.";

@@ -103,6 +103,7 @@ mod app;
 mod arp;
 pub mod clock;
 mod config;
+mod cookie;
 mod counters;
 mod expire;
 mod flow;
@@ -133,6 +134,7 @@ mod wheel;
 
 pub use app::{App, Notice};
 pub use config::{Idle, SetupError, WorkerConfig};
+pub use cookie::SynCookies;
 pub use counters::{Counter, Counters, Gauges, Snapshot};
 pub use flow::{FlowId, SettingsId};
 pub use listener::{Listen, ListenError, ListenerId, ListenerRow};

@@ -4,7 +4,7 @@
 //! addresses. Two queues are bounded for each (Linux has the same two, with the same names):
 //!
 //! - the **SYN queue** counts half-open flows, `syn_backlog` at most. A SYN beyond that is
-//!   discarded as `syn_queue_full`.
+//!   answered by a cookie ([`SynCookies`]) or discarded as `syn_queue_full`.
 //! - the **accept queue** holds flows whose handshake is done and that the application does not
 //!   take yet ([`App::is_ready`](crate::App::is_ready)), `backlog` at most. Beyond that the ACK that
 //!   would finish a handshake is discarded as `accept_queue_full`, or answered with a RST where
@@ -17,6 +17,9 @@ use core::net::IpAddr;
 use core::num::NonZeroU32;
 use std::collections::VecDeque;
 
+use tidegate_wire::Instant;
+
+use crate::cookie::SynCookies;
 use crate::flow::{FlowId, SettingsId};
 
 /// A listener of this worker.
@@ -38,6 +41,8 @@ pub struct Listen {
     /// Reset a flow that finishes its handshake while the accept queue is full. Otherwise its ACK
     /// is dropped, and the SYN-ACK sent again.
     pub abort_on_overflow: bool,
+    /// When SYNs are answered by cookies.
+    pub syn_cookies: SynCookies,
     /// Settings of the flows.
     pub settings: SettingsId,
     /// The application's number, which each flow inherits.
@@ -46,7 +51,7 @@ pub struct Listen {
 
 impl Listen {
     /// A listener on `port` of all addresses, with an accept queue of 128, a SYN queue of 1024,
-    /// the first settings, and tag 0.
+    /// cookies when that is full, the first settings, and tag 0.
     #[must_use]
     pub const fn on(port: u16) -> Self {
         Self {
@@ -55,6 +60,7 @@ impl Listen {
             backlog: 128,
             syn_backlog: 1_024,
             abort_on_overflow: false,
+            syn_cookies: SynCookies::Full,
             settings: SettingsId(0),
             tag: 0,
         }
@@ -107,6 +113,8 @@ pub(crate) struct Listener {
     pub(crate) listen: Listen,
     pub(crate) half_open: u32,
     pub(crate) queue: VecDeque<FlowId>,
+    /// When a SYN was last answered by a cookie.
+    pub(crate) cookie_sent_at: Option<Instant>,
 }
 
 impl Listener {
@@ -148,6 +156,7 @@ impl Listeners {
             listen,
             half_open: 0,
             queue: VecDeque::with_capacity(listen.backlog as usize),
+            cookie_sent_at: None,
         });
         // Those for one address come first, so the first that fits is the right one.
         self.open

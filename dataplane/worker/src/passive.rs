@@ -2,12 +2,13 @@
 //! handshake that follows.
 
 use tidegate_tcp::{Context, ResetReply, Segment, SeqNum, Tcb, arrive};
-use tidegate_wire::Discard;
+use tidegate_wire::{Discard, TcpFlags};
 
 use crate::app::App;
+use crate::cookie::SynAck;
 use crate::counters::Counter;
 use crate::flow::{Due, Flow, FlowId, Phase};
-use crate::listener::Listen;
+use crate::listener::{Listen, ListenerId};
 use crate::stack::Stack;
 
 /// What becomes of a segment that belongs to no flow.
@@ -15,17 +16,31 @@ use crate::stack::Stack;
 pub(crate) enum Stray {
     /// It opened a flow.
     Opened,
+    /// It is answered by a SYN-ACK, and nothing is kept.
+    Answered(SynAck),
+    /// It brought a cookie back and is for the flow in this slot.
+    Restored(u32),
     /// It is discarded, and answered with a RST where there is one.
     Discarded(Discard, Option<ResetReply>),
+}
+
+/// RFC 9293 3.10.7.2: an ACK for a listener that makes nothing gets a RST. One for which there
+/// was only no room gets none, so that it can come again.
+fn answer_in_listen(discard: Discard, seg: &Segment<'_>) -> Option<ResetReply> {
+    let is_refused = matches!(
+        discard,
+        Discard::TcpAckInListen | Discard::TcpCookieWrong | Discard::TcpRstInListen
+    );
+    arrive::listen(seg).filter(|_| is_refused)
 }
 
 impl Stack {
     /// A segment that belongs to no flow. `vlan` is the tag of its frame; `iss_after` is the initial
     /// sequence number that a segment may have which reopens a connection out of TIME_WAIT.
-    pub(crate) fn on_stray(
+    pub(crate) fn on_stray<A: App>(
         &mut self,
-        seg: &Segment<'_>,
-        vlan: Option<u16>,
+        app: &A,
+        (seg, vlan): (&Segment<'_>, Option<u16>),
         iss_after: Option<SeqNum>,
     ) -> Stray {
         if let Err(discard) = self.check_addresses(seg) {
@@ -42,9 +57,22 @@ impl Stack {
         };
         let (id, listen) = (listener.id, listener.listen);
         let is_full = listener.is_syn_queue_full();
+        if seg.flags.contains(TcpFlags::ACK) {
+            return match self.take_cookie(app, (seg, vlan), id) {
+                Ok(slot) => Stray::Restored(slot),
+                Err(discard) => Stray::Discarded(discard, answer_in_listen(discard, seg)),
+            };
+        }
+        // A number that has to fit the old connection's is no cookie.
+        if seg.flags.contains(TcpFlags::SYN) && listener.is_baking() && iss_after.is_none() {
+            return match self.bake(seg, id) {
+                Ok(syn_ack) => Stray::Answered(syn_ack),
+                Err(discard) => Stray::Discarded(discard, None),
+            };
+        }
         let tcb = match self.new_passive_tcb(seg, &listen, iss_after, is_full) {
             Ok(tcb) => tcb,
-            Err(discard) => return Stray::Discarded(discard, arrive::listen(seg)),
+            Err(discard) => return Stray::Discarded(discard, None),
         };
         let mut flow = Flow::new(tcb, listen.settings, Phase::HalfOpen);
         flow.tag = listen.tag;
@@ -89,20 +117,17 @@ impl Stack {
         iss_after: Option<SeqNum>,
         is_syn_queue_full: bool,
     ) -> Result<Tcb, Discard> {
-        let way = self.routes.way_to(seg.tuple.remote);
-        let mtu = way.map_or(0, |way| self.routes.interface(way.port).mtu);
+        let mtu = self.mtu_towards(seg);
         let iss = iss_after.unwrap_or_else(|| self.secrets.iss(&seg.tuple, self.now));
         let mut cx = Context {
             now: self.now,
             settings: &self.settings[usize::from(listen.settings.0)],
             memory: &mut self.memory,
         };
-        let tcb = Tcb::accept(seg, iss, mtu, &mut cx)?;
+        let tcb = Tcb::accept(seg, iss, mtu.unwrap_or(0), &mut cx)?;
         // The segment is a SYN that we would take; now it is asked whether we can. Nothing is held
         // by a TCB that has not moved yet, so dropping it loses nothing.
-        if way.is_none() {
-            return Err(Discard::NoRoute);
-        }
+        mtu?;
         if is_syn_queue_full {
             return Err(Discard::SynQueueFull);
         }
@@ -112,8 +137,15 @@ impl Stack {
         Ok(tcb.with_ts_offset(self.secrets.ts_offset(&seg.tuple)))
     }
 
+    /// The largest datagram of the way to where a segment came from.
+    pub(crate) fn mtu_towards(&self, seg: &Segment<'_>) -> Result<u32, Discard> {
+        let way = self.routes.way_to(seg.tuple.remote);
+        let way = way.ok_or(Discard::NoRoute)?;
+        Ok(self.routes.interface(way.port).mtu)
+    }
+
     /// A frame with a VLAN tag tells in which VLAN its sender is to be asked for.
-    fn enter_hop(&mut self, flow: &mut Flow, vlan: Option<u16>) {
+    pub(crate) fn enter_hop(&mut self, flow: &mut Flow, vlan: Option<u16>) {
         if vlan.is_none() {
             return;
         }
@@ -133,18 +165,30 @@ impl Stack {
         let Some(flow) = self.flows.of(id) else {
             return Ok(());
         };
-        let Some(listener) = flow.listener.and_then(|id| self.listeners.of(id)) else {
+        let Some(listener) = flow.listener else {
             return Ok(());
         };
-        let is_taken_at_once = listener.queue.is_empty() && app.is_ready(listener.id);
-        if is_taken_at_once || !listener.is_queue_full() {
+        self.check_room(app, listener).inspect_err(|_| {
+            let listener = self.listeners.of(listener);
+            if listener.is_some_and(|listener| listener.listen.abort_on_overflow) {
+                self.count(Counter::AcceptAborted);
+                self.with_flow(id, |flow, cx| flow.tcb.abort(cx));
+            }
+        })
+    }
+
+    /// Whether a flow that finishes its handshake now has a place, with the application or in the
+    /// accept queue.
+    pub(crate) fn check_room<A: App>(&self, app: &A, id: ListenerId) -> Result<(), Discard> {
+        let Some(listener) = self.listeners.of(id) else {
             return Ok(());
+        };
+        let is_taken_at_once = listener.queue.is_empty() && app.is_ready(id);
+        if is_taken_at_once || !listener.is_queue_full() {
+            Ok(())
+        } else {
+            Err(Discard::AcceptQueueFull)
         }
-        if listener.listen.abort_on_overflow {
-            self.count(Counter::AcceptAborted);
-            self.with_flow(id, |flow, cx| flow.tcb.abort(cx));
-        }
-        Err(Discard::AcceptQueueFull)
     }
 
     /// A flow that came to a listener has finished its handshake.

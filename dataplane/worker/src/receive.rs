@@ -138,9 +138,12 @@ fn on_segment<P: Port, A: App>(
     let slot = slot
         .filter(is_still_there)
         .or_else(|| stack.table.find(&seg.tuple, &stack.flows));
-    let Some(slot) = slot else {
-        let stray = stack.on_stray(&seg, ethernet.vlan, None);
-        return answer_stray(port, stack, (ethernet, ip), stray);
+    let slot = match slot {
+        Some(slot) => slot,
+        None => match stack.on_stray(app, (&seg, ethernet.vlan), None) {
+            Stray::Restored(slot) => slot,
+            stray => return answer_stray(port, stack, (ethernet, ip), stray),
+        },
     };
     let id = stack.flows.id(slot);
     let is_half_open = stack
@@ -200,7 +203,7 @@ fn reopen<P: Port, A: App>(
     tell::force_end(app, stack, stack.flows.id(slot));
     stack.remove(slot);
     stack.count(Counter::TimeWaitReused);
-    let stray = stack.on_stray(&seg, ethernet.vlan, iss);
+    let stray = stack.on_stray(app, (&seg, ethernet.vlan), iss);
     answer_stray(port, stack, (ethernet, ip), stray)
 }
 
@@ -212,9 +215,18 @@ fn answer_stray<P: Port>(
     stray: Stray,
 ) -> Result<Fate, Discard> {
     match stray {
-        Stray::Opened => {
+        Stray::Opened | Stray::Restored(_) => {
             stack.count(Counter::RxSegments);
             Ok(Fate::Delivered)
+        }
+        Stray::Answered(syn_ack) => {
+            let header = Ip {
+                hop_limit: syn_ack.hop_limit,
+                traffic_class: syn_ack.traffic_class,
+                ..back_ip(ip)
+            };
+            let segment = syn_ack.bytes.as_slice();
+            send_segment(port, stack, (ethernet, &header), segment).map(|()| Fate::Answered)
         }
         Stray::Discarded(discard, reply) => {
             if let Some(reply) = reply {
@@ -231,16 +243,27 @@ fn send_reset<P: Port>(
     (ethernet, ip): (&Ethernet, &Ip),
     reply: &ResetReply,
 ) {
-    // Only a frame to our own address carries a segment.
-    let (ethernet, ip) = (back(ethernet, ethernet.dst), back_ip(ip));
-    let payload = (PROTOCOL_TCP, ResetReply::LEN);
-    let sent = port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
-        reply.emit(bytes);
-    });
-    match sent {
+    let mut segment = [0; ResetReply::LEN];
+    reply.emit(&mut segment);
+    match send_segment(port, stack, (ethernet, &back_ip(ip)), &segment) {
         Ok(()) => stack.count(Counter::ResetsSent),
         Err(discard) => stack.counters.lose(discard),
     }
+}
+
+/// Sends a segment that belongs to no flow back to where a frame came from.
+fn send_segment<P: Port>(
+    port: &mut PortTx<P>,
+    stack: &Stack,
+    (ethernet, ip): (&Ethernet, &Ip),
+    segment: &[u8],
+) -> Result<(), Discard> {
+    // Only a frame to our own address carries a segment.
+    let ethernet = back(ethernet, ethernet.dst);
+    let payload = (PROTOCOL_TCP, segment.len());
+    port.send_datagram((&ethernet, ip), payload, stack.now, |bytes| {
+        bytes[..segment.len()].copy_from_slice(segment);
+    })
 }
 
 /// The header of a frame from `own` that goes back where another came from, in the same VLAN.

@@ -17,7 +17,7 @@ use sim::probe::{Probe, body, segments, tcp};
 use sim::{B4, Net, Plan, ip};
 use tidegate_tcp::{End, State};
 use tidegate_wire::{ArpOp, Body, Discard, Tcp, TcpFlags};
-use tidegate_worker::{Counter, FlowId, Listen, WorkerConfig};
+use tidegate_worker::{Counter, FlowId, Listen, SynCookies, WorkerConfig};
 
 const FROM_PEER: (&str, &str) = ("192.0.2.2", "192.0.2.1");
 
@@ -30,6 +30,7 @@ fn probe() -> Probe<Echo> {
     let mut probe = Probe::new(Echo::ready(), config);
     let listen = Listen {
         syn_backlog: 16,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(7)
     };
     probe.worker.stack_mut().listen(listen).unwrap();
@@ -184,6 +185,7 @@ fn established_flows_go_on_through_a_flood() {
     let mut net = plan.build(Client::default(), Echo::ready());
     let listen = Listen {
         syn_backlog: 8,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(7)
     };
     net.b.stack_mut().listen(listen).unwrap();

@@ -17,7 +17,9 @@ use sim::{A4, B4, Net, Plan, ip};
 use tidegate_port::{End as LinkEnd, Impairment};
 use tidegate_tcp::{End, SendError, State};
 use tidegate_wire::Discard;
-use tidegate_worker::{Counter, Listen, ListenError, ListenerId, Open, OpenError, SettingsId};
+use tidegate_worker::{
+    Counter, Listen, ListenError, ListenerId, Open, OpenError, SettingsId, SynCookies,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,6 +114,7 @@ fn abort_on_overflow_resets_instead() {
 fn the_syn_queue_is_bounded_and_empties_itself() {
     let listen = Listen {
         syn_backlog: 3,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(7)
     };
     let (mut net, _) = net(Plan::new(5), true, listen);
