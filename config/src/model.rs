@@ -281,8 +281,21 @@ pub struct Listener {
     pub syn_backlog: u32,
     /// On a full accept queue, answer with a reset instead of silence.
     pub abort_on_overflow: bool,
+    /// When SYNs are answered by cookies.
+    pub syn_cookies: SynCookies,
     /// `[tcp]` with what `[listener.tcp]` says otherwise.
     pub tcp: Tcp,
+}
+
+/// When a listener answers SYNs by cookies, of which nothing is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SynCookies {
+    /// Never.
+    Off,
+    /// While the SYN queue is full.
+    Full,
+    /// Always.
+    Always,
 }
 
 /// An address and port to listen on.

@@ -2,7 +2,7 @@
 
 use super::RawTcp;
 use crate::{
-    model::ListenAddress,
+    model::{ListenAddress, SynCookies},
     section::{Read, Section},
     value::{
         Choice, Flag, Items, List,
@@ -24,6 +24,7 @@ pub(crate) struct RawListener {
     pub(crate) backlog: Read<u32>,
     pub(crate) syn_backlog: Read<u32>,
     pub(crate) abort_on_overflow: Read<bool>,
+    pub(crate) syn_cookies: Read<SynCookies>,
     pub(crate) tcp: RawTcp,
 }
 
@@ -53,6 +54,12 @@ const SERVICE: Choice<ServiceKind> = Choice(&[
     ("chargen", ServiceKind::Chargen),
 ]);
 
+const SYN_COOKIES: Choice<SynCookies> = Choice(&[
+    ("off", SynCookies::Off),
+    ("full", SynCookies::Full),
+    ("always", SynCookies::Always),
+]);
+
 impl RawListener {
     pub(crate) fn read(section: &Section<'_>, tcp: &Section<'_>) -> Self {
         let addresses = List {
@@ -73,6 +80,7 @@ impl RawListener {
             backlog: section.value("backlog", &connections(65_535)),
             syn_backlog: section.value("syn_backlog", &connections(1 << 20)),
             abort_on_overflow: section.value("abort_on_overflow", &Flag),
+            syn_cookies: section.value("syn_cookies", &SYN_COOKIES),
             tcp: RawTcp::read(&section.child("tcp").falling_back_to(tcp)),
         };
         raw.check_service(section);

@@ -55,6 +55,7 @@ pub(super) fn listener(
         backlog: raw.backlog?.value,
         syn_backlog: raw.syn_backlog?.value,
         abort_on_overflow: raw.abort_on_overflow?.value,
+        syn_cookies: raw.syn_cookies?.value,
         tcp: tcp?,
     })
 }

@@ -9,7 +9,7 @@ use tidegate_port::Facts;
 use tidegate_service::{
     Backend, Chargen, Discard, Echo, PoolSpec, Proxy, Respond, Response, Service, Services,
 };
-use tidegate_worker::{Interface, Listen, SettingsId, WorkerConfig};
+use tidegate_worker::{Interface, Listen, SettingsId, SynCookies, WorkerConfig};
 
 use super::settings;
 
@@ -120,6 +120,11 @@ pub(super) fn listens(config: &Config) -> Vec<Listen> {
             backlog: listener.backlog,
             syn_backlog: listener.syn_backlog,
             abort_on_overflow: listener.abort_on_overflow,
+            syn_cookies: match listener.syn_cookies {
+                config::SynCookies::Off => SynCookies::Off,
+                config::SynCookies::Full => SynCookies::Full,
+                config::SynCookies::Always => SynCookies::Always,
+            },
             settings: listener_settings(number),
             tag: tag(number),
         }));
