@@ -54,6 +54,10 @@ const SCALE_MASK: u32 = 0xf;
 const NO_SCALE: u32 = 0xf;
 /// Both ends permit SACK.
 const SACK_BIT: u32 = 1 << 4;
+/// Both ends take part in ECN.
+const ECN_BIT: u32 = 1 << 5;
+/// What a SYN says that asks for ECN (RFC 3168 6.1.1).
+const ECN_ASKED: TcpFlags = TcpFlags::ECE.union(TcpFlags::CWR);
 
 impl Secrets {
     /// The cookie of a peer's SYN.
@@ -113,7 +117,7 @@ impl Tcb {
                 mss: seg.options.mss,
                 ..TcpOptions::default()
             };
-            seg.flags.remove(TcpFlags::ECE | TcpFlags::CWR);
+            seg.flags.remove(ECN_ASKED);
         }
         let size = place_of_size(&seg.tuple, peer_mss(&seg));
         let iss = secrets.cookie(&seg.tuple, seg.seq, size, cx.now);
@@ -148,10 +152,15 @@ impl Tcb {
         let timestamps = seg.options.timestamps.filter(|_| cx.settings.timestamps);
         let agreed = timestamps.map_or(NO_SCALE, |timestamps| timestamps.echo & AGREED_MASK);
         let scale = agreed & SCALE_MASK;
+        let is_ecn_agreed = agreed & ECN_BIT != 0;
         // The peer's SYN, as far as it can still be told.
         let syn = Segment {
             seq: irs,
-            flags: TcpFlags::SYN,
+            flags: if is_ecn_agreed {
+                TcpFlags::SYN | ECN_ASKED
+            } else {
+                TcpFlags::SYN
+            },
             options: TcpOptions {
                 mss: Some(sizes(&seg.tuple)[size as usize]),
                 wnd_shift: u8::try_from(scale).ok().filter(|_| scale != NO_SCALE),
@@ -177,7 +186,8 @@ impl Tcb {
             NO_SCALE
         };
         let sack = if self.has(Flags::SACK) { SACK_BIT } else { 0 };
-        scale | sack
+        let ecn = if self.has(Flags::ECN) { ECN_BIT } else { 0 };
+        scale | sack | ecn
     }
 }
 

@@ -79,7 +79,7 @@ impl Stack {
         Ok(SynAck {
             bytes,
             hop_limit: settings.hop_limit,
-            traffic_class: settings.traffic_class,
+            traffic_class: tcb.traffic_class(settings),
         })
     }
 

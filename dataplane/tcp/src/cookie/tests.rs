@@ -102,10 +102,15 @@ impl Oven {
 
     /// A handshake with these options; the TCB at its end.
     fn shake_hands(&mut self, is_ipv4: bool, options: TcpOptions) -> Tcb {
-        let mut syn = segment(TcpFlags::SYN, 5_000, 0, options);
+        self.shake_hands_by(TcpFlags::SYN, is_ipv4, options)
+    }
+
+    /// The same, with a SYN that has these flags.
+    fn shake_hands_by(&mut self, flags: TcpFlags, is_ipv4: bool, options: TcpOptions) -> Tcb {
+        let mut syn = segment(flags, 5_000, 0, options);
         syn.tuple = tuple(is_ipv4);
         let answer = self.answer(&syn);
-        assert_eq!(answer.flags, TcpFlags::SYN | TcpFlags::ACK);
+        assert!(answer.flags.contains(TcpFlags::SYN | TcpFlags::ACK));
         assert_eq!(answer.ack, 5_001);
         let timestamps = answer.options.timestamps.map(|ours| Timestamps {
             value: options.timestamps.unwrap().value + 1,
@@ -188,6 +193,24 @@ fn without_timestamps_nothing_is_agreed_that_could_not_be_kept() {
     );
     let tcb = oven.shake_hands(true, options);
     assert!(!tcb.has(Flags::SACK) && !tcb.has(Flags::WND_SCALING) && !tcb.has(Flags::TIMESTAMPS));
+}
+
+#[test]
+fn ecn_comes_back_with_timestamps_and_is_not_agreed_on_without() {
+    for timestamps in [None, Some(Timestamps::default())] {
+        for asked in [TcpFlags::empty(), ECN_ASKED] {
+            let options = TcpOptions {
+                timestamps,
+                ..mss(1_460)
+            };
+            let mut oven = Oven::new();
+            let syn = segment(TcpFlags::SYN | asked, 1, 0, options);
+            let is_agreed = timestamps.is_some() && asked == ECN_ASKED;
+            assert_eq!(oven.answer(&syn).flags.contains(TcpFlags::ECE), is_agreed);
+            let tcb = oven.shake_hands_by(syn.flags, true, options);
+            assert_eq!(tcb.has(Flags::ECN), is_agreed);
+        }
+    }
 }
 
 #[test]

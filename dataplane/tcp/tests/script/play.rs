@@ -13,6 +13,7 @@ use tidegate_wire::{Discard, Instant, Ip, PROTOCOL_TCP, Sum, Tcp, TcpFlags};
 use super::notation::{Notation, Origin, Seen};
 use super::{Happening, Host, Line, Script};
 
+mod oven;
 mod user;
 
 /// Where a play begins: numbers near the wrap find what does not wrap.
@@ -252,29 +253,6 @@ impl Play {
                 Err(discard)
             }
         }
-    }
-
-    /// A segment arrives at a listener that keeps nothing of a SYN.
-    fn give_to_oven(&mut self, seg: &Segment<'_>, oven: &Secrets) -> Result<(), Discard> {
-        let mut cx = Context {
-            now: self.now,
-            settings: &self.settings,
-            memory: &mut self.memory,
-        };
-        if let Ok(tcb) = Tcb::from_cookie(seg, oven, self.mtu, &mut cx) {
-            self.tcb = Some(tcb);
-            return self.give(*seg);
-        }
-        let mut out = vec![0; 60];
-        let len = Tcb::accept_by_cookie(seg, oven, self.mtu, &mut cx)
-            .map(|mut answer| answer.poll_transmit(&mut out, TxChecksumMode::Full, &mut cx));
-        let len = len.inspect_err(|_| self.reply(arrive::listen(seg)))?;
-        out.truncate(len.expect("a SYN-ACK"));
-        // Its number is what only the oven knows.
-        let (tcp, _) = Tcp::parse(&out).expect("our own segments are well-formed");
-        (self.stage.our_iss, self.stage.peer_iss) = (tcp.seq, seg.seq.value());
-        self.sent.push_back((self.now, out));
-        Ok(())
     }
 
     fn reply(&mut self, reply: Option<ResetReply>) {
