@@ -142,7 +142,9 @@ fn on_segment<P: Port, A: App>(
         Some(slot) => slot,
         None => match stack.on_stray(app, (&seg, ethernet.vlan), None) {
             Stray::Restored(slot) => slot,
-            stray => return answer_stray(port, stack, (ethernet, ip), stray),
+            stray @ (Stray::Opened | Stray::Answered(_) | Stray::Discarded(..)) => {
+                return answer_stray(port, stack, (ethernet, ip), stray);
+            }
         },
     };
     let id = stack.flows.id(slot);
