@@ -71,8 +71,8 @@ impl Errno {
         match end {
             End::Closed => None,
             End::Reset => Some(Self::ConnectionReset),
-            // ICMP's "port unreachable" says what a RST says; Linux calls both the same.
-            End::Refused | End::Unreachable => Some(Self::ConnectionRefused),
+            End::Refused => Some(Self::ConnectionRefused),
+            End::Unreachable => Some(Self::HostUnreachable),
             End::TimedOut => Some(Self::TimedOut),
             End::Aborted => Some(Self::ConnectionAborted),
         }

@@ -42,13 +42,13 @@ pub enum End {
     Closed,
     /// The peer sent a RST.
     Reset,
-    /// The peer answered our SYN with a RST.
+    /// The peer answered our SYN with a RST, or its host by ICMP that nobody listens.
     Refused,
     /// No answer for too long: R2, the user timeout, or the keep-alive probes ran out.
     TimedOut,
     /// We gave it up: ABORT, or text came after CLOSE.
     Aborted,
-    /// ICMP said that the peer cannot be reached, while the handshake was under way.
+    /// The peer's host cannot be reached, as ICMP or the link said while the handshake was under way.
     Unreachable,
 }
 

@@ -21,8 +21,10 @@ pub enum IcmpKind {
     /// It may pass: unreachable 0, 1, 5, time exceeded, parameter problem (MUST-56), and for ICMPv6
     /// what corresponds to these.
     Soft,
-    /// It will not pass: protocol or port unreachable (SHLD-26).
+    /// It will not pass: protocol unreachable (SHLD-26), or nobody answers on the link.
     Hard,
+    /// It will not pass: port unreachable (SHLD-26). Nobody listens, which is what a RST would say.
+    Refused,
     /// The datagram was too big for a link of this MTU (RFC 1191, RFC 8201), in octets; 0 where the
     /// router does not say.
     TooBig {
@@ -54,7 +56,8 @@ impl Tcb {
         }
         let events = match error.kind {
             IcmpKind::Soft => Events::SOFT_ERROR,
-            IcmpKind::Hard => self.on_hard_error(cx),
+            IcmpKind::Hard => self.on_hard_error(End::Unreachable, cx),
+            IcmpKind::Refused => self.on_hard_error(End::Refused, cx),
             IcmpKind::TooBig { mtu } => {
                 self.on_too_big(mtu, cx);
                 Events::empty()
@@ -66,11 +69,11 @@ impl Tcb {
 
     /// SHLD-26: a hard error ends the connection, but RFC 5927 5.2 has the last word: once both ends
     /// have proven that they are there it is a soft one.
-    fn on_hard_error(&mut self, cx: &mut Context<'_>) -> Events {
+    fn on_hard_error(&mut self, end: End, cx: &mut Context<'_>) -> Events {
         if !matches!(self.state, State::SynSent | State::SynReceived) {
             return Events::SOFT_ERROR;
         }
-        self.finish(Event::Abort, End::Unreachable, cx.memory);
+        self.finish(Event::Abort, end, cx.memory);
         Events::ENDED
     }
 

@@ -86,7 +86,7 @@ pub(crate) fn on_icmpv6<P: Port, A: App>(
         Icmpv6::EchoReply { .. } => return Err(Discard::IcmpEchoReplyUnasked),
         Icmpv6::PacketTooBig { mtu, quoted } => (IcmpKind::TooBig { mtu }, quoted),
         // RFC 4443 3.1: code 4 says that nobody listens on the port.
-        Icmpv6::Unreachable { code: 4, quoted } => (IcmpKind::Hard, quoted),
+        Icmpv6::Unreachable { code: 4, quoted } => (IcmpKind::Refused, quoted),
         Icmpv6::Unreachable { quoted, .. }
         | Icmpv6::TimeExceeded { quoted, .. }
         | Icmpv6::ParameterProblem { quoted, .. } => (IcmpKind::Soft, quoted),
@@ -99,7 +99,8 @@ pub(crate) fn on_icmpv6<P: Port, A: App>(
 /// What an IPv4 destination unreachable means (RFC 9293 3.9.2.2, MUST-56 and SHLD-26).
 const fn kind_v4(code: u8, next_hop_mtu: u16) -> IcmpKind {
     match code {
-        2 | 3 => IcmpKind::Hard,
+        2 => IcmpKind::Hard,
+        3 => IcmpKind::Refused,
         4 => IcmpKind::TooBig {
             mtu: next_hop_mtu as u32,
         },

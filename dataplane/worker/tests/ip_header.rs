@@ -288,7 +288,7 @@ fn soft_errors_end_nothing_and_hard_ones_end_an_open() {
             "{message:?}"
         );
     }
-    for code in [2, 3] {
+    for (code, end) in [(2, End::Unreachable), (3, End::Refused)] {
         let (flow, quoted) = open(&mut probe);
         let message = Icmpv4::Unreachable {
             code,
@@ -297,7 +297,7 @@ fn soft_errors_end_nothing_and_hard_ones_end_an_open() {
         };
         let frame = probe.icmpv4(router, &message);
         assert!(probe.ask(&frame).is_empty());
-        assert_eq!(probe.worker.app().ends[&flow], [End::Unreachable], "{code}");
+        assert_eq!(probe.worker.app().ends[&flow], [end], "{code}");
     }
 }
 

@@ -250,7 +250,7 @@ fn icmp_errors_reach_the_flow_that_they_quote() {
     assert_eq!(probe.worker.app().trips[&flow].notices, [Notice::SoftError]);
     let frame = probe.icmpv4(router, &hard);
     assert!(probe.ask(&frame).is_empty());
-    assert_eq!(probe.worker.app().trips[&flow].ends, [End::Unreachable]);
+    assert_eq!(probe.worker.app().trips[&flow].ends, [End::Refused]);
     assert_eq!(probe.worker.counters().of(Counter::IcmpErrors), 2);
     // Now there is no such flow.
     assert!(probe.ask(&frame).is_empty());
@@ -352,7 +352,7 @@ fn icmpv6_errors_reach_their_flow_too() {
     };
     let frame = probe.icmpv6(probe.worker_mac(), ("2001:db8::2", us), &hard);
     assert!(probe.ask(&frame).is_empty());
-    assert_eq!(probe.worker.app().trips[&flow].ends, [End::Unreachable]);
+    assert_eq!(probe.worker.app().trips[&flow].ends, [End::Refused]);
 }
 
 #[test]
