@@ -47,6 +47,11 @@ pub struct WorkerConfig {
     pub range_sets: u32,
     /// Stations and routers on our links that are known at a time.
     pub neighbours_max: u32,
+    /// Learn where a station on our link lives from any segment that comes from it, too, and not only
+    /// from ARP and neighbour discovery. For laboratories, whose testers may make segments and
+    /// nothing else: elsewhere it lets anybody on the link take the place of a station that has been
+    /// silent for a while.
+    pub trust_frames: bool,
     /// Commands that may wait to be obeyed.
     pub commands_max: u32,
     /// ICMP echo requests answered in a second.
@@ -75,6 +80,7 @@ impl Default for WorkerConfig {
             text_blocks: 2_048,
             range_sets: 256,
             neighbours_max: 64,
+            trust_frames: false,
             commands_max: 64,
             echo_replies_per_second: 1_000,
             local_ports: 32_768..=60_999,

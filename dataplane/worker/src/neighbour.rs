@@ -112,6 +112,8 @@ pub(crate) enum Lesson {
     Told,
     /// It told, and asks us not to replace what we know by it (RFC 4861 7.2.5).
     ToldSoftly,
+    /// It said nothing of the kind, but a frame of it came from there.
+    Seen,
 }
 
 #[derive(Debug)]
@@ -221,7 +223,7 @@ impl Neighbours {
     ) -> Result<(), Discard> {
         let index = match (self.find(way.port, way.next_hop), lesson) {
             (Some(index), _) => index,
-            (None, Lesson::AskedForUs) => self.insert(way, vlan, Some(lesson))?,
+            (None, Lesson::AskedForUs | Lesson::Seen) => self.insert(way, vlan, Some(lesson))?,
             (None, Lesson::Told | Lesson::ToldSoftly) => {
                 return Err(match way.next_hop {
                     IpAddr::V4(_) => Discard::ArpUnsolicited,
@@ -234,7 +236,8 @@ impl Neighbours {
             .as_mut()
             .expect("an index in the table is that of an entry");
         let is_known = matches!(neighbour.standing, Standing::Known | Standing::Confirming);
-        if lesson == Lesson::ToldSoftly && is_known && neighbour.mac != mac {
+        let is_weak = matches!(lesson, Lesson::ToldSoftly | Lesson::Seen);
+        if is_weak && is_known && neighbour.mac != mac {
             return Ok(());
         }
         neighbour.mac = mac;

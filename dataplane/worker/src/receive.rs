@@ -14,6 +14,7 @@ use tidegate_wire::{Body, Discard, Ethernet, Ip, MacAddr, PROTOCOL_TCP, Packet, 
 use crate::app::App;
 use crate::counters::Counter;
 use crate::flow::Phase;
+use crate::neighbour::Lesson;
 use crate::passive::Stray;
 use crate::port_tx::PortTx;
 use crate::stack::Stack;
@@ -108,6 +109,9 @@ fn on_packet<P: Port, A: App>(
     let ethernet = &packet.ethernet;
     match &packet.body {
         Body::Tcp(ip, tcp, text) => {
+            if stack.trusts_frames {
+                learn_from_frame(stack, number, ethernet, ip);
+            }
             let seg = Segment::new(ip, tcp, text);
             on_segment(port, (stack, app), (ethernet, ip), (seg, slot))
         }
@@ -118,6 +122,18 @@ fn on_packet<P: Port, A: App>(
         Body::Icmpv6(ip, message) => {
             icmp::on_icmpv6((port, number), (stack, app), (ethernet, ip), message)
         }
+    }
+}
+
+/// Where a frame came from is where its sender lives, if that is on this link. What is known better
+/// is not replaced, and where there is no room it is as it would be without.
+fn learn_from_frame(stack: &mut Stack, port: u16, ethernet: &Ethernet, ip: &Ip) {
+    let is_anybody = stack.routes.is_owned(ip.src) || stack.routes.is_broadcast(ip.src);
+    let way = stack.routes.way_to(ip.src);
+    let on_link = way.filter(|way| way.port == port && way.next_hop == ip.src && !is_anybody);
+    if let Some(way) = on_link {
+        let place = (ethernet.src, ethernet.vlan);
+        let _ = stack.neighbours.learn(way, place, Lesson::Seen, stack.now);
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Stack {
     pub(crate) local_ports: LocalPorts,
     pub(crate) routes: Routes,
     pub(crate) neighbours: Neighbours,
+    pub(crate) trusts_frames: bool,
     /// How many of our addresses have been announced so far.
     pub(crate) announced: usize,
     pub(crate) echo_rate: Rate,
@@ -87,6 +88,7 @@ impl Stack {
             local_ports: LocalPorts::new(config.local_ports, key(2)),
             routes: Routes::new(config.interfaces),
             neighbours: Neighbours::new(config.neighbours_max, key(3)),
+            trusts_frames: config.trust_frames,
             announced: 0,
             echo_rate: Rate::new(config.echo_replies_per_second),
             counters,
