@@ -15,6 +15,7 @@ mod active;
 mod control;
 mod lab;
 mod passive;
+mod readme;
 mod requests;
 
 /// The binary under test.
