@@ -184,6 +184,8 @@ pub struct Tcp {
     pub initial_window: u8,
     /// How the sending rate adapts to the path.
     pub congestion_control: CongestionControl,
+    /// Whether the first slow start ends before it loses something (RFC 9406).
+    pub hystart: bool,
     /// Explicit congestion notification (RFC 3168).
     pub ecn: Ecn,
     /// Retransmission timeout before the first round trip was measured.

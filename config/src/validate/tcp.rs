@@ -38,6 +38,7 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
         delayed_ack: raw.delayed_ack?.value.unwrap_or_default(),
         initial_window: raw.initial_window?.value,
         congestion_control: raw.congestion_control?.value,
+        hystart: raw.hystart?.value,
         ecn: raw.ecn?.value,
         rto_initial: raw.rto_initial?.value,
         rto_min: raw.rto_min?.value,

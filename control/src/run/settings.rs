@@ -32,6 +32,7 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
         delayed_ack: tcp.delayed_ack,
         initial_window: tcp.initial_window,
         initial_rto: tcp.rto_initial,
+        hystart: tcp.hystart,
         rto_min: tcp.rto_min,
         rto_max: tcp.rto_max,
         syn_retries: tcp.syn_retries,

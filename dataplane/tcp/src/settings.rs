@@ -19,6 +19,9 @@ pub(crate) const RETRIES_1: u8 = 3;
 /// smaller value would have the timer go off on the jitter of the worker itself.
 const CLOCK_GRANULARITY: Duration = Duration::from_millis(1);
 
+/// The floor of the RTO under `strict` (RFC 6298 2.4).
+const STRICT_RTO_MIN: Duration = Duration::from_secs(1);
+
 /// The least time that `strict` keeps trying a SYN (RFC 9293 3.8.3, MUST-23).
 const STRICT_SYN_R2: Duration = Duration::from_secs(180);
 
@@ -71,7 +74,8 @@ pub struct Settings {
     pub initial_window: u8,
     /// RTO before the first sample (RFC 6298 2.1: 1 s).
     pub initial_rto: Duration,
-    /// Floor of the RTO. RFC 6298 2.4 would have 1 s; Linux and we take 200 ms.
+    /// Floor of the RTO. RFC 6298 2.4 would have 1 s, which `strict` takes at least; Linux and we
+    /// take 200 ms.
     pub rto_min: Duration,
     /// Ceiling of the RTO, also after backing off (RFC 6298 2.5: not below 60 s).
     pub rto_max: Duration,
@@ -99,6 +103,8 @@ pub struct Settings {
     pub linger: Option<Duration>,
     /// The congestion control algorithm.
     pub congestion: CongestionKind,
+    /// The first slow start ends before it loses something (RFC 9406), with CUBIC.
+    pub hystart: bool,
     /// Use explicit congestion notification (RFC 3168).
     pub ecn: Ecn,
     /// TTL or hop limit of what we send (RFC 9293 3.9.2, MUST-49).
@@ -142,6 +148,7 @@ impl Default for Settings {
             user_timeout: None,
             linger: None,
             congestion: CongestionKind::Cubic,
+            hystart: true,
             ecn: Ecn::Passive,
             hop_limit: 64,
             traffic_class: 0,
@@ -173,9 +180,14 @@ impl Settings {
     }
 
     /// The limits of the RTO.
-    pub(crate) const fn rtt_bounds(&self) -> RttBounds {
+    pub(crate) fn rtt_bounds(&self) -> RttBounds {
         RttBounds {
-            rto_min: self.rto_min,
+            // RFC 6298 2.4.
+            rto_min: if self.strict {
+                self.rto_min.max(STRICT_RTO_MIN)
+            } else {
+                self.rto_min
+            },
             rto_max: self.rto_max,
             granularity: CLOCK_GRANULARITY,
         }

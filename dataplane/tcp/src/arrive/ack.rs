@@ -9,6 +9,7 @@ use tidegate_wire::{Discard, Instant, TcpFlags};
 use super::Stop;
 use crate::congestion::{Ack, Congestion};
 use crate::events::{Arrival, End, Events};
+use crate::rack::News;
 use crate::recovery::AckKind;
 use crate::rtt::Rtt;
 use crate::sent::Stamp;
@@ -49,7 +50,7 @@ impl Tcb {
         self.check_undo(seg, news.is_original, cx);
         let had_window = self.snd.wnd > 0;
         if seg.ack.after(self.snd.una) {
-            self.take_new_ack(seg, arrival, cx);
+            self.take_new_ack(seg, &news, arrival, cx);
         }
         self.update_window(seg, had_window, cx);
         self.on_ack_kind(kind, news.undelivered, cx);
@@ -116,7 +117,8 @@ impl Tcb {
         } else {
             u32::from(settings.initial_window)
         };
-        self.congestion = Congestion::new(settings.congestion, self.smss(), segments);
+        self.congestion = Congestion::new(settings.congestion, self.smss(), segments)
+            .with_hystart(settings.hystart);
         self.recovery.restart(self.snd.iss);
         self.snd.small = self.snd.una;
         let is_scaled = !seg.has(TcpFlags::SYN);
@@ -141,7 +143,13 @@ impl Tcb {
     }
 
     /// Something new is acknowledged: SND.UNA moves.
-    fn take_new_ack(&mut self, seg: &Segment<'_>, arrival: &mut Arrival<'_>, cx: &mut Context<'_>) {
+    fn take_new_ack(
+        &mut self,
+        seg: &Segment<'_>,
+        news: &News,
+        arrival: &mut Arrival<'_>,
+        cx: &mut Context<'_>,
+    ) {
         let acked = seg.ack.since(self.snd.una);
         let flight_size = self.flight_size();
         let is_fin_acked = self.is_fin_queued() && seg.ack == self.text_end() + 1;
@@ -162,7 +170,7 @@ impl Tcb {
         self.restart_retransmit_timer(cx.now);
         self.restart_user_timer(cx.now);
         if self.recovery.lets_cwnd_grow() && !self.has(Flags::CWR) {
-            self.grow_cwnd(acked, flight_size, cx.now);
+            self.grow_cwnd(acked, flight_size, news.rtt, cx.now);
         }
         if is_fin_acked {
             self.take_ack_of_fin(cx);
@@ -172,10 +180,13 @@ impl Tcb {
 
     /// MUST-19: the congestion window grows. In slow start an ACK counts once for every two
     /// segments: so many ACKs SHLD-19 has a receiver send, where MUST-58 has it make one of them.
-    fn grow_cwnd(&mut self, acked: u32, flight_size: u32, now: Instant) {
+    fn grow_cwnd(&mut self, acked: u32, flight_size: u32, rtt: Option<Duration>, now: Instant) {
         let mss = self.smss();
         let mut ack = Ack {
             acked,
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            rtt,
             now,
             srtt: self.rtt.srtt().unwrap_or_default(),
             flight_size,
@@ -183,7 +194,8 @@ impl Tcb {
             is_cwnd_limited: self.has(Flags::CWND_LIMITED),
         };
         let mut left = acked;
-        while left > 2 * mss && self.congestion.is_in_slow_start() {
+        let is_split = !self.congestion.has_hystart();
+        while left > 2 * mss && is_split && self.congestion.is_in_slow_start() {
             ack.acked = 2 * mss;
             self.congestion.on_ack(&ack);
             left -= 2 * mss;

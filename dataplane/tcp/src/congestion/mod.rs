@@ -9,10 +9,13 @@ use core::time::Duration;
 
 use tidegate_wire::Instant;
 
+use crate::SeqNum;
+
 pub use self::cubic::Cubic;
 pub use self::newreno::NewReno;
 
 mod cubic;
+mod hystart;
 mod newreno;
 
 #[cfg(test)]
@@ -51,6 +54,12 @@ impl CongestionKind {
 pub struct Ack {
     /// Bytes that are newly acknowledged.
     pub acked: u32,
+    /// SEG.ACK, SND.UNA from now on.
+    pub una: SeqNum,
+    /// SND.NXT.
+    pub nxt: SeqNum,
+    /// The round trip of the newest segment that it is of, where that is known.
+    pub rtt: Option<Duration>,
     /// When it arrived.
     pub now: Instant,
     /// SRTT; zero before there is one.
@@ -98,6 +107,26 @@ impl Congestion {
         match kind {
             CongestionKind::Cubic => Self::Cubic(Cubic::new(window)),
             CongestionKind::NewReno => Self::NewReno(NewReno::new(window)),
+        }
+    }
+
+    /// The same, and its first slow start ends before it loses something (RFC 9406), where the
+    /// algorithm has that: CUBIC has, and Reno is left as the textbooks have it.
+    #[must_use]
+    pub const fn with_hystart(mut self, is_wanted: bool) -> Self {
+        if let (Self::Cubic(cubic), true) = (&mut self, is_wanted) {
+            cubic.begin_hystart();
+        }
+        self
+    }
+
+    /// Whether slow start bounds itself what one acknowledgment is worth, and judges by each
+    /// (RFC 9406).
+    #[must_use]
+    pub const fn has_hystart(&self) -> bool {
+        match self {
+            Self::Cubic(cubic) => cubic.has_hystart(),
+            Self::NewReno(_) => false,
         }
     }
 

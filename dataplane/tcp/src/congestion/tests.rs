@@ -10,6 +10,9 @@ const KINDS: [CongestionKind; 2] = [CongestionKind::Cubic, CongestionKind::NewRe
 fn ack(acked: u32) -> Ack {
     Ack {
         acked,
+        una: SeqNum::new(0),
+        nxt: SeqNum::new(0),
+        rtt: None,
         now: Instant::from_secs(1),
         srtt: Duration::from_millis(10),
         flight_size: acked,
@@ -239,7 +242,7 @@ proptest! {
                     now += Duration::from_nanos(wait_ns);
                     let srtt = Duration::from_micros(srtt_us);
                     let was_slow_start = congestion.is_in_slow_start();
-                    let ack = Ack { acked, now, srtt, flight_size: acked, mss, is_cwnd_limited };
+                    let ack = Ack { now, srtt, mss, is_cwnd_limited, ..ack(acked) };
                     congestion.on_ack(&ack);
                     let growth = congestion.cwnd() - before;
                     prop_assert!(is_cwnd_limited || growth == 0);

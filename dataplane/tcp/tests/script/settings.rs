@@ -27,6 +27,7 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "sack" => settings.sack = switch(value)?,
         "timestamps" => settings.timestamps = switch(value)?,
         "nodelay" => settings.nodelay = switch(value)?,
+        "hystart" => settings.hystart = switch(value)?,
         "strict" => settings.strict = switch(value)?,
         "delayed_ack" => settings.delayed_ack = seconds()?,
         "initial_window" => settings.initial_window = small()?,
