@@ -5,11 +5,13 @@ use crate::settings::Settings;
 use crate::tcb::{Owes, Tcb};
 
 impl Tcb {
-    /// Octets that the receive queue has room for.
+    /// Octets that the receive queue has room for, as far as the window field can say it: more is no
+    /// news to the peer.
     fn space(&self, settings: &Settings) -> u32 {
         settings
             .rcv_queue_max()
             .saturating_sub(self.rcv.queue.len())
+            .min(u32::from(u16::MAX) << self.rcv.wnd_shift)
     }
 
     /// How far the right edge has to be able to move before it does (MUST-39, the receiver's
