@@ -13,8 +13,17 @@
 
 mod active;
 mod control;
+#[path = "../traffic/digest.rs"]
+mod digest;
+mod hostile;
+mod keys;
 mod lab;
+mod load;
+mod opts;
 mod passive;
+mod peer;
+#[path = "../traffic/raw.rs"]
+mod raw;
 mod readme;
 mod requests;
 
@@ -23,3 +32,13 @@ const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
 
 /// How long anything may take before it counts as hanging.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Waits until something is the case, which some other thread or process brings about.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
