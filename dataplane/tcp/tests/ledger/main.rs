@@ -4,70 +4,22 @@
 //! Here the ledger is held against what it speaks of: the list of ids, the sources, the tests, and
 //! every citation of an RFC in the dataplane. It is rendered in `REQUIREMENTS.md`; after a change,
 //! `TIDEGATE_BLESS=1 cargo test -p tidegate-tcp --test ledger` writes that file anew. Whether a test
-//! would notice that a rule is gone cannot be seen from here; who writes a row has tried.
+//! would notice that a rule is gone is tried out in `mutation`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use citation::{citations, flowing, known_sections, labels};
+use row::{Row, Status, rows};
+
+mod citation;
+mod mutation;
+mod row;
 
 /// Every id there has to be a row for, one a line.
-const IDS: &str = include_str!("ledger/ids.txt");
-
-/// The sections of each RFC that may be cited: its number, a colon, its sections.
-const SECTIONS: &str = include_str!("ledger/sections.txt");
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ledger {
-    row: Vec<Row>,
-}
-
-/// A requirement.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    id: String,
-    /// Number of the RFC and section; or where else it stands.
-    section: String,
-    /// What is required, in our own words.
-    rule: String,
-    status: Status,
-    /// Where it is kept: a file below `dataplane`, a colon, an item of it.
-    #[serde(default)]
-    code: Vec<String>,
-    /// Names of tests, or of conversations in `tests/pkt`.
-    #[serde(default)]
-    tests: Vec<String>,
-    /// Why it is not kept, or what is to be known of how it is.
-    #[serde(default)]
-    remark: String,
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-enum Status {
-    #[serde(rename = "kept")]
-    Kept,
-    #[serde(rename = "later")]
-    Later,
-    #[serde(rename = "not applicable")]
-    NotApplicable,
-    #[serde(rename = "deliberately not")]
-    DeliberatelyNot,
-}
-
-impl Status {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Kept => "kept",
-            Self::Later => "later",
-            Self::NotApplicable => "not applicable",
-            Self::DeliberatelyNot => "deliberately not",
-        }
-    }
-}
+const IDS: &str = include_str!("ids.txt");
 
 fn crate_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -75,12 +27,6 @@ fn crate_root() -> PathBuf {
 
 fn workspace_root() -> PathBuf {
     crate_root().join("../..")
-}
-
-fn rows() -> Vec<Row> {
-    let text = fs::read_to_string(crate_root().join("requirements.toml")).expect("it can be read");
-    let ledger: Ledger = toml::from_str(&text).unwrap_or_else(|fault| panic!("{fault}"));
-    ledger.row
 }
 
 /// Every Rust file below `folder`, path and text.
@@ -247,86 +193,6 @@ fn every_named_place_in_the_code_is_there() {
     assert_none(&faults);
 }
 
-/// The known sections of each RFC.
-fn known_sections() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let line = |line: &'static str| {
-        let (rfc, sections) = line.split_once(':').expect("number: sections");
-        (rfc, sections.split_whitespace().collect())
-    };
-    SECTIONS.lines().map(line).collect()
-}
-
-/// Comments as one line, so that a citation may go over the end of one.
-fn flowing(text: &str) -> String {
-    let mut flowing = String::new();
-    for line in text.lines() {
-        let line = line.trim_start().trim_start_matches(['/', '!', '#']);
-        flowing.push_str(line.trim());
-        flowing.push(' ');
-    }
-    flowing
-}
-
-/// A section number at the start of `text` and what follows it.
-fn section(text: &str) -> Option<(&str, &str)> {
-    let is_appendix =
-        text.starts_with(|letter: char| letter.is_ascii_uppercase()) && text[1..].starts_with('.');
-    let start = usize::from(is_appendix);
-    let is_end = |letter: char| !(letter.is_ascii_digit() || letter == '.');
-    let end = text[start..]
-        .find(is_end)
-        .map_or(text.len(), |end| start + end);
-    let number = text[..end].trim_end_matches('.');
-    (number.len() > start).then(|| (number, &text[number.len()..]))
-}
-
-/// Every RFC that `text` cites, with the sections it names.
-fn citations(text: &str) -> Vec<(&str, Vec<&str>)> {
-    let mut citations = Vec::new();
-    for (at, _) in text.match_indices("RFC ") {
-        let rest = &text[at + 4..];
-        let rfc = &rest[..rest
-            .find(|letter: char| !letter.is_ascii_digit())
-            .unwrap_or(rest.len())];
-        if rfc.is_empty() {
-            continue;
-        }
-        let rest = rest[rfc.len()..].trim_start();
-        let rest = ["sections ", "section ", "appendix "]
-            .iter()
-            .find_map(|word| rest.strip_prefix(word))
-            .unwrap_or(rest);
-        let mut sections = Vec::new();
-        let mut next = section(rest);
-        while let Some((number, rest)) = next {
-            sections.push(number);
-            // More of them look like sections only with a dot in them.
-            let more = [", ", " and ", " to "]
-                .iter()
-                .find_map(|word| rest.strip_prefix(word));
-            next = more
-                .and_then(section)
-                .filter(|(number, _)| number.contains('.'));
-        }
-        citations.push((rfc, sections));
-    }
-    citations
-}
-
-/// Every label of RFC 9293 that `text` cites.
-fn labels(text: &str) -> Vec<&str> {
-    let mut labels = Vec::new();
-    for series in ["MUST-", "SHLD-", "MAY-", "REC-"] {
-        for (at, _) in text.match_indices(series) {
-            let number = word(&text[at + series.len()..]);
-            if number.starts_with(|letter: char| letter.is_ascii_digit()) {
-                labels.push(&text[at..at + series.len() + number.len()]);
-            }
-        }
-    }
-    labels
-}
-
 #[test]
 fn every_citation_is_of_a_known_section_or_label() {
     let (known, ids) = (known_sections(), IDS.lines().collect::<BTreeSet<_>>());
@@ -448,26 +314,4 @@ fn the_document_is_as_the_ledger_has_it() {
         document == committed,
         "REQUIREMENTS.md is not in step; TIDEGATE_BLESS=1 writes it anew. First: {differing:?}"
     );
-}
-
-#[test]
-fn citations_are_found_as_they_are_written() {
-    let text = flowing(
-        "// RFC 9293 3.10.7.4, MUST-59: no.\n/// (RFC 5681 section\n/// 3.1, RFC 7323 2.2, 2.3: both)\n\
-         //! RFC 1071 2(B); RFC 9293 appendix A.3; RFC 6928: 10 of them. RFC 9293 sections 3.10.1 to\n\
-         //! 3.10.6. RFC 5681 4.1 in spirit; RFC 9438.",
-    );
-    let wanted = [
-        ("9293", vec!["3.10.7.4"]),
-        ("5681", vec!["3.1"]),
-        ("7323", vec!["2.2", "2.3"]),
-        ("1071", vec!["2"]),
-        ("9293", vec!["A.3"]),
-        ("6928", vec![]),
-        ("9293", vec!["3.10.1", "3.10.6"]),
-        ("5681", vec!["4.1"]),
-        ("9438", vec![]),
-    ];
-    assert_eq!(citations(&text), wanted);
-    assert_eq!(labels(&text), ["MUST-59"]);
 }
