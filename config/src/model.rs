@@ -166,10 +166,16 @@ pub struct PortFault {
 /// `[tcp]`: how connections behave. Linux's names where Linux has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tcp {
-    /// Most bytes received and not yet read, a connection: the largest window we offer.
-    pub rmem: u32,
-    /// Most bytes sent and not yet acknowledged, or waiting to be sent, a connection.
-    pub wmem: u32,
+    /// Most bytes received and not yet read, a connection: the largest window we offer. `None` lets
+    /// it grow with what the path carries.
+    pub rmem: Option<u32>,
+    /// Where it stops growing.
+    pub rmem_max: u32,
+    /// Most bytes sent and not yet acknowledged, or waiting to be sent, a connection. `None` lets it
+    /// grow with the congestion window.
+    pub wmem: Option<u32>,
+    /// Where it stops growing.
+    pub wmem_max: u32,
     /// Offer the window scale option (RFC 7323).
     pub window_scaling: bool,
     /// Offer selective acknowledgements (RFC 2018).

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(tcp.rto_min, Duration::from_secs(1));
         assert_eq!((tcp.initial_window, tcp.mss_max), (10, Some(1000)));
         assert!(!tcp.sack && tcp.nodelay && tcp.timestamps);
-        assert_eq!((tcp.rmem, tcp.wmem), (65_536, 65_536));
+        assert_eq!((tcp.rmem, tcp.wmem), (Some(65_536), Some(65_536)));
     }
 
     #[test]

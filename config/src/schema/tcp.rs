@@ -5,6 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use crate::{
     model::{CongestionControl, Ecn, MtuProbing},
     section::{Read, Section},
+    source::Located,
     value::{
         Choice, Flag, OrWord,
         number::{Period, Size, Whole},
@@ -16,8 +17,10 @@ use crate::{
 pub(crate) struct RawTcp {
     /// Where it is, as keys name it.
     pub(crate) path: String,
-    pub(crate) rmem: Read<u32>,
-    pub(crate) wmem: Read<u32>,
+    pub(crate) rmem: Read<Option<u32>>,
+    pub(crate) rmem_max: Read<u32>,
+    pub(crate) wmem: Read<Option<u32>>,
+    pub(crate) wmem_max: Read<u32>,
     pub(crate) window_scaling: Read<bool>,
     pub(crate) sack: Read<bool>,
     pub(crate) timestamps: Read<bool>,
@@ -55,6 +58,9 @@ pub(crate) struct RawTcp {
 /// power of two.
 const MEMORY: RangeInclusive<u64> = 4 << 10..=512 << 20;
 
+/// What memory that grows ends with: at least what it begins with.
+const MEMORY_MAX: RangeInclusive<u64> = 64 << 10..=512 << 20;
+
 /// Both names that Linux and the RFCs have for the second.
 const CONGESTION_CONTROL: Choice<CongestionControl> = Choice(&[
     ("cubic", CongestionControl::Cubic),
@@ -80,8 +86,14 @@ impl RawTcp {
     pub(crate) fn read(section: &Section<'_>) -> Self {
         let raw = Self {
             path: section.path.clone(),
-            rmem: memory(section, "rmem"),
-            wmem: memory(section, "wmem"),
+            rmem: section
+                .value("rmem", &OrWord("auto", Size(MEMORY)))
+                .map(buffer),
+            rmem_max: section.value("rmem_max", &Size(MEMORY_MAX)).map(bytes_of),
+            wmem: section
+                .value("wmem", &OrWord("auto", Size(MEMORY)))
+                .map(buffer),
+            wmem_max: section.value("wmem_max", &Size(MEMORY_MAX)).map(bytes_of),
             window_scaling: section.value("window_scaling", &Flag),
             sack: section.value("sack", &Flag),
             timestamps: section.value("timestamps", &Flag),
@@ -137,15 +149,23 @@ impl RawTcp {
     }
 }
 
-/// The memory `key` of a connection.
-fn memory(section: &Section<'_>, key: &'static str) -> Read<u32> {
-    let read = section.value(key, &Size(MEMORY))?;
-    let value = u32::try_from(read.value).expect("MEMORY ends below 4 GiB");
-    Some(crate::source::Located {
-        value,
+/// A size of [`MEMORY`] or [`MEMORY_MAX`].
+fn bytes_of(read: Located<u64>) -> Located<u32> {
+    Located {
+        value: u32::try_from(read.value).expect("both end below 4 GiB"),
         span: read.span,
         said: read.said,
-    })
+    }
+}
+
+/// The same, where it may be "auto".
+fn buffer(read: Located<Option<u64>>) -> Located<Option<u32>> {
+    let bytes = |size| u32::try_from(size).expect("MEMORY ends below 4 GiB");
+    Located {
+        value: read.value.map(bytes),
+        span: read.span,
+        said: read.said,
+    }
 }
 
 /// A number of bytes.

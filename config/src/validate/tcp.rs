@@ -30,7 +30,9 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
     };
     Some(Tcp {
         rmem: raw.rmem?.value,
+        rmem_max: raw.rmem_max?.value,
         wmem: raw.wmem?.value,
+        wmem_max: raw.wmem_max?.value,
         window_scaling: raw.window_scaling?.value,
         sack: raw.sack?.value,
         timestamps: raw.timestamps?.value,

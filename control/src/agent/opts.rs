@@ -102,10 +102,10 @@ impl Opts {
     pub(super) fn applied_to(&self, settings: &Settings) -> Settings {
         let mut new = *settings;
         if let Some(rcvbuf) = self.rcvbuf {
-            new.rmem = rcvbuf.max(QUEUE_MIN);
+            new = new.with_rmem(rcvbuf.max(QUEUE_MIN));
         }
         if let Some(sndbuf) = self.sndbuf {
-            new.wmem = sndbuf.max(QUEUE_MIN);
+            new = new.with_wmem(sndbuf.max(QUEUE_MIN));
         }
         new.nodelay = self.nodelay.unwrap_or(new.nodelay);
         match self.keepalive {

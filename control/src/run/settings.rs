@@ -23,8 +23,10 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
         count: keepalive.probes,
     });
     Settings {
-        rmem: tcp.rmem,
-        wmem: tcp.wmem,
+        rmem: tcp.rmem.unwrap_or(Settings::MEM_AUTO),
+        rmem_max: tcp.rmem.unwrap_or(tcp.rmem_max),
+        wmem: tcp.wmem.unwrap_or(Settings::MEM_AUTO),
+        wmem_max: tcp.wmem.unwrap_or(tcp.wmem_max),
         wnd_scaling: tcp.window_scaling,
         sack: tcp.sack,
         timestamps: tcp.timestamps,

@@ -89,3 +89,37 @@ fn full_flow_table_refuses_new_connections_and_keeps_the_old() {
         echo(&mut connect(&bed, to), b"room again");
     }
 }
+
+#[test]
+fn clients_that_do_not_read_leave_memory_to_the_others() {
+    let Some(bed) = Bed::new(TIDEGATE) else {
+        return;
+    };
+    // The send queues of so many would take ten times that.
+    let workers = "[workers]\ntext_memory = \"4m\"\n".to_owned();
+    let greedy = listener("chargen", 19, "chargen") + "[listener.tcp]\nwmem = \"1m\"\n";
+    let _tidegate = bed.run(&(workers + &greedy + &listener("echo", 7, "echo")));
+    let to = front(19).into_iter().cycle().take(CLIENTS);
+    let silent: Vec<TcpStream> = to.map(|to| connect(&bed, to)).collect();
+    let mut seen = 0;
+    wait_until("they have what they can get", || {
+        let free = stats(&bed).counters["text_blocks_free"];
+        thread::sleep(Duration::from_millis(200));
+        std::mem::replace(&mut seen, free) == free
+    });
+    for to in front(7).into_iter().cycle().take(20) {
+        echo(&mut connect(&bed, to), b"is there room?");
+    }
+    for to in front(7) {
+        let (sent, received) = exchange(&connect(&bed, to), Text::new(1, LENGTH));
+        assert_eq!(received, sent, "{to}");
+    }
+    let stats = stats(&bed);
+    assert_eq!(
+        stats.counters["memory_pressed"], 1,
+        "{seen} blocks are free"
+    );
+    assert!(stats.counters["memory_pressures"] > 0);
+    drop(silent);
+    assert_nothing_remains(&bed);
+}

@@ -112,9 +112,7 @@ impl Tcb {
     /// Bytes that SEND takes now, as far as the settings go.
     #[must_use]
     pub fn send_space(&self, cx: &Context<'_>) -> u32 {
-        cx.settings
-            .snd_queue_max()
-            .saturating_sub(self.snd.queue.len())
+        self.snd_queue_max(cx).saturating_sub(self.snd.queue.len())
     }
 
     /// Bytes of text that wait in the receive queue.

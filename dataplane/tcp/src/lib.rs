@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arrive;
+mod buffers;
 mod call;
 mod congestion;
 mod context;

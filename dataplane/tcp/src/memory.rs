@@ -55,6 +55,8 @@ pub struct MemoryCounts {
     pub send_logs_total: u32,
     /// Send logs nobody holds.
     pub send_logs_free: u32,
+    /// How often memory has come under pressure; see [`Memory::is_pressed`].
+    pub pressures: u32,
 }
 
 /// No block was free, or the queue would have become longer than one can be.
@@ -69,6 +71,9 @@ pub struct Memory {
     /// For each block the next one of its queue or of the free list.
     next: Vec<u32>,
     free: FreeList,
+    /// Whether there is pressure, and how often it began.
+    is_pressed: bool,
+    pressures: u32,
     sets: Vec<RangeSet>,
     /// For each set the next one of the free list.
     next_set: Vec<u32>,
@@ -142,6 +147,8 @@ impl Memory {
             blocks,
             next,
             free,
+            is_pressed: false,
+            pressures: 0,
             sets,
             next_set,
             free_sets,
@@ -162,6 +169,7 @@ impl Memory {
             range_sets_free: self.free_sets.count,
             send_logs_total: self.logs_total,
             send_logs_free: self.logs_total - count(self.logs.len()) + count(self.free_logs.len()),
+            pressures: self.pressures,
         }
     }
 
@@ -173,7 +181,26 @@ impl Memory {
 
     /// A free block, of whatever content, linked to nothing.
     pub(crate) fn take_block(&mut self) -> Option<u32> {
-        self.free.take(&mut self.next)
+        let block = self.free.take(&mut self.next);
+        if !self.is_pressed && self.free.count as usize * 4 < self.blocks.len() {
+            self.is_pressed = true;
+            self.pressures = self.pressures.wrapping_add(1);
+        }
+        block
+    }
+
+    /// Blocks that nobody holds, less the quarter of all that is kept for text that is sent.
+    pub(crate) fn blocks_in_reach(&self) -> u32 {
+        let kept = u32::try_from(self.blocks.len() / 4).unwrap_or(u32::MAX);
+        self.free.count.saturating_sub(kept)
+    }
+
+    /// Whether blocks are so scarce that no connection shall come to need more of them: from when
+    /// less than a quarter is free, where received text must leave the rest to what is sent, until
+    /// a half is free again.
+    #[must_use]
+    pub const fn is_pressed(&self) -> bool {
+        self.is_pressed
     }
 
     /// Whether received text may take more blocks. A quarter of the pool is kept for text that is
@@ -192,6 +219,9 @@ impl Memory {
     pub(crate) fn give_block(&mut self, index: u32) {
         if self.blocks[index as usize].is_some() {
             self.free.give(&mut self.next, index);
+            if self.is_pressed && self.free.count as usize >= self.blocks.len() / 2 {
+                self.is_pressed = false;
+            }
         }
     }
 
@@ -332,6 +362,7 @@ mod tests {
             range_sets_free: 0,
             send_logs_total: 1,
             send_logs_free: 0,
+            pressures: 1,
         };
         assert_eq!(memory.counts(), none_free);
         for &block in &blocks {
@@ -351,6 +382,32 @@ mod tests {
             memory.take_block(),
             Some(2),
             "what was used last is used first"
+        );
+    }
+
+    #[test]
+    fn pressure_begins_below_a_quarter_and_ends_at_a_half() {
+        let mut memory = Memory::new(MemoryConfig {
+            blocks: 8,
+            range_sets: 0,
+            send_logs: 0,
+        });
+        let blocks: Vec<u32> = (0..6).filter_map(|_| memory.take_block()).collect();
+        assert!(!memory.is_pressed(), "two of eight are free");
+        let last = memory.take_block().unwrap();
+        assert!(memory.is_pressed());
+        assert_eq!(
+            (memory.counts().pressures, memory.blocks_in_reach()),
+            (1, 0)
+        );
+        memory.give_block(last);
+        memory.give_block(blocks[0]);
+        assert!(memory.is_pressed(), "three are free");
+        memory.give_block(blocks[1]);
+        assert!(!memory.is_pressed());
+        assert_eq!(
+            (memory.counts().pressures, memory.blocks_in_reach()),
+            (1, 2)
         );
     }
 

@@ -5,7 +5,9 @@
 
 use tidegate_wire::{Discard, Instant};
 
+use crate::buffers::share_of;
 use crate::congestion::Congestion;
+use crate::memory::Memory;
 use crate::ranges::Range;
 use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
@@ -99,7 +101,7 @@ impl Tcb {
             user_timeout_ms: settings.user_timeout.map_or(0, millis),
             heard_at: cx.now,
             snd: Snd::new(iss, mss, cx.now),
-            rcv: Rcv::new(mss, settings),
+            rcv: Rcv::new(mss, settings, cx.memory),
             rtt: Rtt::new(settings.initial_rto),
             congestion: Congestion::new(
                 settings.congestion,
@@ -180,12 +182,12 @@ impl Snd {
 }
 
 impl Rcv {
-    fn new(mss: u16, settings: &Settings) -> Self {
+    fn new(mss: u16, settings: &Settings, memory: &Memory) -> Self {
         let zero = SeqNum::new(0);
         Self {
             nxt: zero,
             // RFC 7323 2.2: the window of a SYN is not scaled, so 65535 is all it can say.
-            wnd: settings.rmem.min(u32::from(u16::MAX)),
+            wnd: settings.rmem.min(share_of(memory)).min(u32::from(u16::MAX)),
             irs: zero,
             up: zero,
             fin: zero,
@@ -194,6 +196,9 @@ impl Rcv {
             ts_recent_at_s: 0,
             mss,
             mss_seen: 0,
+            grown: 0,
+            round_from: zero,
+            round_ms: 0,
             wnd_shift: settings.wnd_shift().unwrap_or(0),
             dup_acks_owed: 0,
             duplicate: Range::EMPTY,

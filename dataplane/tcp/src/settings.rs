@@ -55,11 +55,18 @@ impl Default for Keepalive {
 /// How a connection behaves. [`Settings::default`] is what a Linux user expects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Bytes of received text that may wait for the user; also the largest window offered. At most
-    /// 128 MiB.
+    /// Bytes of received text that may wait for the user, and with them the window offered, as they
+    /// are at the beginning. Linux's `tcp_rmem[1]`.
     pub rmem: u32,
-    /// Bytes of text that may wait for transmission and acknowledgement. At most 128 MiB.
+    /// What these grow to where the user reads as fast as the path carries; where it is not more
+    /// than `rmem`, that is fixed. At most 128 MiB. Linux's `tcp_rmem[2]`.
+    pub rmem_max: u32,
+    /// Bytes of text that may wait for transmission and acknowledgement at the beginning. Linux's
+    /// `tcp_wmem[1]`.
     pub wmem: u32,
+    /// What these grow to with the congestion window; where it is not more than `wmem`, that is
+    /// fixed. At most 128 MiB. Linux's `tcp_wmem[2]`.
+    pub wmem_max: u32,
     /// Offer and accept window scaling (RFC 7323 2).
     pub wnd_scaling: bool,
     /// Offer and accept selective acknowledgements (RFC 2018).
@@ -127,8 +134,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            rmem: 1 << 20,
-            wmem: 1 << 20,
+            rmem: Self::MEM_AUTO,
+            rmem_max: 6 << 20,
+            wmem: Self::MEM_AUTO,
+            wmem_max: 4 << 20,
             wnd_scaling: true,
             sack: true,
             timestamps: true,
@@ -161,17 +170,41 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Bytes that a receive queue may hold.
+    /// Where buffers that grow begin: the window that Linux offers first, and more than the initial
+    /// congestion window.
+    pub const MEM_AUTO: u32 = 1 << 16;
+
+    /// The same settings with a receive buffer of a fixed size in bytes, as by SO_RCVBUF.
+    #[must_use]
+    pub const fn with_rmem(self, rmem: u32) -> Self {
+        Self {
+            rmem,
+            rmem_max: rmem,
+            ..self
+        }
+    }
+
+    /// The same settings with a send buffer of a fixed size in bytes, as by SO_SNDBUF.
+    #[must_use]
+    pub const fn with_wmem(self, wmem: u32) -> Self {
+        Self {
+            wmem,
+            wmem_max: wmem,
+            ..self
+        }
+    }
+
+    /// Bytes that a receive queue may come to hold.
     pub(crate) fn rcv_queue_max(&self) -> u32 {
-        self.rmem.min(QUEUE_MAX)
+        self.rmem.max(self.rmem_max).min(QUEUE_MAX)
     }
 
-    /// Bytes that a send queue may hold.
+    /// Bytes that a send queue may come to hold.
     pub(crate) fn snd_queue_max(&self) -> u32 {
-        self.wmem.min(QUEUE_MAX)
+        self.wmem.max(self.wmem_max).min(QUEUE_MAX)
     }
 
-    /// The smallest shift with which the whole of `rmem` can be announced (RFC 7323 2.3: at most
+    /// The smallest shift with which the largest buffer can be announced (RFC 7323 2.3: at most
     /// 14), or `None` where scaling is off.
     pub(crate) fn wnd_shift(&self) -> Option<u8> {
         let fits = |shift: &u8| self.rcv_queue_max() >> shift <= u32::from(u16::MAX);
@@ -218,13 +251,12 @@ mod tests {
 
     #[test]
     fn the_shift_is_the_smallest_that_carries_the_whole_window() {
-        let shift_of = |rmem| {
-            Settings {
-                rmem,
-                ..Settings::default()
-            }
-            .wnd_shift()
-        };
+        let shift_of = |rmem| Settings::default().with_rmem(rmem).wnd_shift();
+        assert_eq!(
+            Settings::default().wnd_shift(),
+            Some(7),
+            "6 MiB, as in Linux"
+        );
         assert_eq!(shift_of(65_535), Some(0));
         assert_eq!(shift_of(65_536), Some(1));
         assert_eq!(shift_of(1 << 20), Some(5));

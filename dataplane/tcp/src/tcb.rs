@@ -186,6 +186,12 @@ pub(crate) struct Rcv {
     pub(crate) mss: u16,
     /// The longest text that came in one segment: what "full-sized" means to this peer.
     pub(crate) mss_seen: u16,
+    /// Blocks by which the receive buffer has grown beyond `rmem`.
+    pub(crate) grown: u16,
+    /// Up to where the user had taken text when the round trip began that is measured for `grown`.
+    pub(crate) round_from: SeqNum,
+    /// When it began, as our timestamps say it.
+    pub(crate) round_ms: u32,
     /// Rcv.Wind.Shift: what our windows are shifted by.
     pub(crate) wnd_shift: u8,
     /// Duplicate ACKs still owed to a peer without SACK, for whom their number is the message.

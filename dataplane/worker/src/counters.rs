@@ -130,6 +130,10 @@ pub struct Gauges {
     pub range_sets_free: u32,
     /// All range sets.
     pub range_sets: u32,
+    /// 1 while text memory is under pressure, so that no window grows.
+    pub memory_pressed: u32,
+    /// How often that has begun.
+    pub memory_pressures: u32,
     /// Stations in the neighbour table.
     pub neighbours: u32,
     /// Flows that want to transmit.
@@ -137,12 +141,14 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    const COUNT: usize = 6;
+    const COUNT: usize = 8;
     const NAMES: [&'static str; Self::COUNT] = [
         "text_blocks_free",
         "text_blocks",
         "range_sets_free",
         "range_sets",
+        "memory_pressed",
+        "memory_pressures",
         "neighbours",
         "sending",
     ];
@@ -153,6 +159,8 @@ impl Gauges {
             self.text_blocks,
             self.range_sets_free,
             self.range_sets,
+            self.memory_pressed,
+            self.memory_pressures,
             self.neighbours,
             self.sending,
         ]

@@ -329,6 +329,8 @@ impl Stack {
             text_blocks: memory.blocks_total,
             range_sets_free: memory.range_sets_free,
             range_sets: memory.range_sets_total,
+            memory_pressed: u32::from(self.memory.is_pressed()),
+            memory_pressures: memory.pressures,
             neighbours: self.neighbours.len(),
             sending: self.sending.len(),
         });

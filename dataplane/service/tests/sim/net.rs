@@ -155,8 +155,7 @@ impl Plan {
 
     /// Send and receive queues of the services' flows, in bytes.
     pub(crate) const fn queues(mut self, bytes: u32) -> Self {
-        self.settings.rmem = bytes;
-        self.settings.wmem = bytes;
+        self.settings = self.settings.with_rmem(bytes).with_wmem(bytes);
         self
     }
 

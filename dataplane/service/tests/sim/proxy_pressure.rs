@@ -12,8 +12,7 @@ const LEN: u64 = 10_000_000;
 /// What a direction may hold: the receive queue of one flow and the send queue of the other, each
 /// with a block at either end that is not full.
 const HELD_MAX: usize = 2 * (QUEUE as usize + 2 * 4_096);
-/// What the two ends themselves may hold: 1 MiB in the speaker's send queue, as much in the
-/// listener's receive queue.
+/// What the two ends themselves may hold: their queues grow with what is read, and little is.
 const ENDS_MAX: u64 = 2 * (1 << 20);
 
 fn net(seed: u64, backend: Script) -> Net {
@@ -33,7 +32,7 @@ fn a_client_that_stops_reading_stops_the_backend() {
     net.run_for(Duration::from_secs(30));
     let said = net.backend(0).said;
     assert!(
-        (1_000_000..ENDS_MAX + HELD_MAX as u64).contains(&said),
+        (100_000..ENDS_MAX + HELD_MAX as u64).contains(&said),
         "{said}"
     );
     net.run_for(Duration::from_secs(300));
@@ -55,7 +54,7 @@ fn a_backend_that_stops_reading_stops_the_client() {
     net.run_for(Duration::from_secs(30));
     let said = net.client(client).said;
     assert!(
-        (1_000_000..ENDS_MAX + HELD_MAX as u64).contains(&said),
+        (100_000..ENDS_MAX + HELD_MAX as u64).contains(&said),
         "{said}"
     );
     net.run_for(Duration::from_secs(300));

@@ -123,6 +123,7 @@ impl Tcb {
         self.snd.small = self.snd.una;
         let is_scaled = !seg.has(TcpFlags::SYN);
         self.take_window(seg, if is_scaled { self.snd.wnd_shift } else { 0 });
+        self.begin_round(cx.now);
         self.start_keepalive_timer(cx.now, settings);
         self.restart_user_timer(cx.now);
         arrival.events.insert(Events::ESTABLISHED);
@@ -175,7 +176,7 @@ impl Tcb {
         if is_fin_acked {
             self.take_ack_of_fin(cx);
         }
-        self.tell_writable(arrival, cx.settings);
+        self.tell_writable(arrival, cx);
     }
 
     /// MUST-19: the congestion window grows. In slow start an ACK counts once for every two
@@ -228,11 +229,9 @@ impl Tcb {
 
     /// Tells a user whose last SEND was short that there is space again: a third of the queue, so
     /// that the text comes in pieces worth the trouble.
-    fn tell_writable(&mut self, arrival: &mut Arrival<'_>, settings: &Settings) {
-        let space = settings
-            .snd_queue_max()
-            .saturating_sub(self.snd.queue.len());
-        let is_worth_it = space >= settings.snd_queue_max() / 3;
+    fn tell_writable(&mut self, arrival: &mut Arrival<'_>, cx: &Context<'_>) {
+        let most = self.snd_queue_max(cx);
+        let is_worth_it = most.saturating_sub(self.snd.queue.len()) >= most / 3;
         if self.has(Flags::SEND_WAS_SHORT) && is_worth_it && self.can_send() {
             self.flags.remove(Flags::SEND_WAS_SHORT);
             arrival.events.insert(Events::WRITABLE);

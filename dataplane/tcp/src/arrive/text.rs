@@ -39,6 +39,7 @@ impl Tcb {
             return Err(Discard::TcpTextAfterClose.into());
         }
         self.take_marks(seg);
+        self.tune_rcv_buffer(seg, cx);
         let mss_seen = u16::try_from(seg.text.len()).unwrap_or(u16::MAX);
         self.rcv.mss_seen = self.rcv.mss_seen.max(mss_seen.min(self.rcv.mss));
         let taken = if seg.seq != self.rcv.nxt {

@@ -40,7 +40,7 @@ impl Tcb {
         let len = header_len + text_len as usize;
         let out = out.get_mut(..len)?;
         if !header.flags.contains(TcpFlags::RST) {
-            header.wnd = self.advertise(header.flags.contains(TcpFlags::SYN), cx.settings);
+            header.wnd = self.advertise(header.flags.contains(TcpFlags::SYN), cx);
         }
         header.emit(out);
         let (head, mut rest) = out.split_at_mut(header_len);

@@ -98,13 +98,10 @@ impl Script {
     /// Reads a file; what is wrong is said with the number of its line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut script = Self {
-            settings: Settings {
-                rmem: 65_535,
-                ..Settings::default()
-            },
+            settings: Settings::default().with_rmem(65_535),
             host: Host {
                 mss: 1_460,
-                blocks: 512,
+                blocks: 2_048,
                 range_sets: 8,
                 send_logs: 1,
                 cookies: false,

@@ -6,6 +6,23 @@ use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
 
 use super::Host;
 
+const MTU_PROBING: [(&str, MtuProbing); 3] = [
+    ("off", MtuProbing::Off),
+    ("black_hole", MtuProbing::BlackHole),
+    ("always", MtuProbing::Always),
+];
+
+const CONGESTION: [(&str, CongestionKind); 2] = [
+    ("cubic", CongestionKind::Cubic),
+    ("reno", CongestionKind::NewReno),
+];
+
+const ECN: [(&str, Ecn); 3] = [
+    ("off", Ecn::Off),
+    ("passive", Ecn::Passive),
+    ("on", Ecn::On),
+];
+
 /// Carries out one `key=value`.
 pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Result<(), String> {
     let (key, value) = pair.split_once('=').ok_or("settings are key=value")?;
@@ -21,8 +38,10 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
     };
     let seconds = || seconds(value);
     match key {
-        "rmem" => settings.rmem = number()?,
-        "wmem" => settings.wmem = number()?,
+        "rmem" => *settings = settings.with_rmem(number()?),
+        "rmem_max" => settings.rmem_max = number()?,
+        "wmem" => *settings = settings.with_wmem(number()?),
+        "wmem_max" => settings.wmem_max = number()?,
         "wscale" => settings.wnd_scaling = switch(value)?,
         "sack" => settings.sack = switch(value)?,
         "timestamps" => settings.timestamps = switch(value)?,
@@ -45,29 +64,9 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "mss_max" => settings.mss_max = Some(value.parse().map_err(|_| "no segment size")?),
         "base_mss" => settings.base_mss = value.parse().map_err(|_| "no segment size")?,
         "min_pmtu" => settings.min_pmtu = value.parse().map_err(|_| "no datagram size")?,
-        "mtu_probing" => {
-            settings.mtu_probing = match value {
-                "off" => MtuProbing::Off,
-                "black_hole" => MtuProbing::BlackHole,
-                "always" => MtuProbing::Always,
-                _ => return Err(format!("{value} is no way of probing")),
-            }
-        }
-        "congestion" => {
-            settings.congestion = match value {
-                "cubic" => CongestionKind::Cubic,
-                "reno" => CongestionKind::NewReno,
-                _ => return Err(format!("{value} is no algorithm")),
-            }
-        }
-        "ecn" => {
-            settings.ecn = match value {
-                "off" => Ecn::Off,
-                "passive" => Ecn::Passive,
-                "on" => Ecn::On,
-                _ => return Err(format!("{value} is no way to use ECN")),
-            }
-        }
+        "mtu_probing" => settings.mtu_probing = choice(value, &MTU_PROBING)?,
+        "congestion" => settings.congestion = choice(value, &CONGESTION)?,
+        "ecn" => settings.ecn = choice(value, &ECN)?,
         "mss" => host.mss = number()?,
         "blocks" => host.blocks = number()?,
         "range_sets" => host.range_sets = number()?,
@@ -77,6 +76,14 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         _ => return Err(format!("{key} is no setting")),
     }
     Ok(())
+}
+
+/// One of some words.
+fn choice<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(word, _)| *word == value);
+    found
+        .map(|(_, choice)| *choice)
+        .ok_or_else(|| format!("{value} is no choice"))
 }
 
 /// `on` or `off`.

@@ -60,14 +60,18 @@ fn table() -> String {
         ("newreno, sack", true, CongestionKind::NewReno),
         ("cubic, sack", true, CongestionKind::Cubic),
     ] {
-        for rmem in [16_384, 65_535, 1 << 20] {
-            let _ = write!(table, "{name:<16} rmem {rmem:>7}");
+        for rmem in [Some(16_384), Some(65_535), Some(1 << 20), None] {
+            let size = rmem.map_or("auto".to_owned(), |rmem| rmem.to_string());
+            let _ = write!(table, "{name:<16} rmem {size:>7}");
             for loss in losses {
                 let settings = Settings {
-                    rmem,
                     sack,
                     congestion,
                     ..Settings::default()
+                };
+                let settings = match rmem {
+                    Some(rmem) => settings.with_rmem(rmem).with_wmem(1 << 20),
+                    None => settings,
                 };
                 let _ = write!(table, "{:>8}", rate(settings, loss));
             }

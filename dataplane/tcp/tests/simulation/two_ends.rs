@@ -16,7 +16,9 @@ const END: Instant = Instant::from_secs(86_400);
 fn settings(dice: &mut Dice) -> Settings {
     Settings {
         rmem: dice.pick(&[2_000, 10_000, 65_535, 262_144, 1 << 20]),
+        rmem_max: dice.pick(&[0, 500_000, 4 << 20]),
         wmem: dice.pick(&[2_000, 20_000, 262_144]),
+        wmem_max: dice.pick(&[0, 4 << 20]),
         wnd_scaling: dice.per_mille(700),
         sack: dice.per_mille(700),
         timestamps: dice.per_mille(700),
