@@ -262,14 +262,19 @@ impl Tcb {
 
     /// The connection is over: the TCB is in CLOSED and holds no memory. A RST may still be owed.
     pub(crate) fn finish(&mut self, event: Event, end: End, memory: &mut Memory) {
+        let is_stream_whole = self.state.is_receive_closed();
         self.change(event);
         debug_assert_eq!(self.state, State::Closed, "{event:?} ends a connection");
         self.end.get_or_insert(end);
         self.owes = self.owes.intersection(Owes::RESET);
         self.rcv.dup_acks_owed = 0;
         self.timers = Timers::new();
-        // Text that came in order before the connection was closed in order is still the user's.
-        let is_text_kept = end == End::Closed && !self.flags.contains(Flags::ORPHAN);
+        // Text that came in order before the peer's FIN is still the user's, unless it is the user
+        // who ends it. RFC 9293 3.10.7.4 has a RST in CLOSE-WAIT flush it, and nobody does: the peer
+        // may have sent that RST because it was done and has forgotten us, and the user would take
+        // a stream that was cut for one that has ended.
+        let is_whole = end == End::Closed || is_stream_whole && end != End::Aborted;
+        let is_text_kept = is_whole && !self.flags.contains(Flags::ORPHAN);
         self.give_back(memory, is_text_kept);
     }
 
@@ -302,13 +307,12 @@ impl Tcb {
 
     /// How it ended, once it has: for the user it is over. In TIME_WAIT this is already so.
     ///
-    /// A connection that was closed in order ends for the user when the text that came before is
+    /// Where the peer had closed in order, it ends for the user when the text that came before is
     /// read, so ask again after [`attach_text`](Self::attach_text).
     #[must_use]
     pub fn end(&self) -> Option<End> {
         let is_text_waiting = !self.rcv.queue.is_empty() && !self.flags.contains(Flags::ORPHAN);
-        self.end
-            .filter(|end| *end != End::Closed || !is_text_waiting)
+        self.end.filter(|_| !is_text_waiting)
     }
 
     /// Whether it may be removed: CLOSED, known to the user, and nothing left to transmit.
