@@ -109,6 +109,7 @@ mod expire;
 mod flow;
 mod icmp;
 mod idle;
+mod invariants;
 mod listener;
 mod mailbox;
 mod ndp;

@@ -38,6 +38,11 @@ impl FlowTable {
         self.slots.allocation_size().div_ceil(flows_max as usize)
     }
 
+    /// How many flows are in it.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).expect("no more than slots")
+    }
+
     /// The slot of the flow with this tuple.
     pub(crate) fn find(&self, tuple: &FourTuple, flows: &Flows) -> Option<u32> {
         let is_it = |slot: &u32| {

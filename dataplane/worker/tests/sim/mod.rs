@@ -29,14 +29,22 @@ pub(crate) fn ip(cidr: &str) -> IpAddr {
     cidr.parse::<Cidr>().unwrap().addr
 }
 
-/// The seeds of a test: `first` and those after it. `TIDEGATE_SEEDS` makes them more, and
-/// `TIDEGATE_SEED` takes that one alone, to see it fail again.
+/// The seeds of a test: `first` and those after it. `TIDEGATE_SEEDS` says how many instead, or
+/// which, as `1000..2000`; `TIDEGATE_SEED` takes that one alone, to see it fail again.
 pub(crate) fn seeds(first: u64, count: u64) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    if let Some(seed) = number("TIDEGATE_SEED") {
+    let asked = |name| std::env::var(name).ok();
+    let number = |text: &str| text.parse::<u64>().expect("a number of seeds");
+    if let Some(seed) = asked("TIDEGATE_SEED") {
+        let seed = number(&seed);
         return seed..seed + 1;
     }
-    first..first + number("TIDEGATE_SEEDS").unwrap_or(count)
+    match asked("TIDEGATE_SEEDS") {
+        Some(seeds) => match seeds.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => first..first + number(&seeds),
+        },
+        None => first..first + count,
+    }
 }
 
 /// What a test can choose.
@@ -108,14 +116,20 @@ pub(crate) struct Net<A: App, B: App> {
     seed: Seed,
 }
 
-/// Prints the seed when a test panics, so that it can be run again.
+/// Prints the seed when a test panics, with the command that plays it again.
 #[derive(Debug)]
-pub(crate) struct Seed(u64);
+pub(crate) struct Seed(pub(crate) u64);
 
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            report(&format!("seed {}", self.0));
+            let (package, tests) = (env!("CARGO_PKG_NAME"), env!("CARGO_CRATE_NAME"));
+            let current = std::thread::current();
+            let test = current.name().unwrap_or_default();
+            report(&format!(
+                "seed {0}: TIDEGATE_SEED={0} cargo test -p {package} --test {tests} {test}",
+                self.0
+            ));
         }
     }
 }
@@ -129,7 +143,7 @@ fn report(line: &str) {
 }
 
 /// All figures of a worker that are not zero.
-fn figures<P: Port, A: App>(worker: &Worker<P, A>) -> String {
+pub(crate) fn figures<P: Port, A: App>(worker: &Worker<P, A>) -> String {
     worker.publish();
     let snapshot = worker.counters().snapshot();
     let figures: Vec<String> = snapshot

@@ -1,0 +1,59 @@
+//! What must hold of a stack between two turns, whatever came: each flow agrees with itself
+//! ([`Tcb::assert_invariants`](tidegate_tcp::Tcb::assert_invariants)) and is in just those tables
+//! and queues that its state asks for.
+//!
+//! Tests and simulations ask after each step; the data path does not.
+
+use tidegate_tcp::{Context, State};
+
+use crate::stack::Stack;
+
+impl Stack {
+    /// Panics where the stack contradicts itself.
+    ///
+    /// # Panics
+    /// See above; the message says what does not hold, and of which flow.
+    pub fn assert_invariants(&mut self) {
+        let mut found = 0;
+        for slot in 0..self.flows.slots_used() {
+            found += u32::from(self.assert_flow(slot));
+        }
+        assert_eq!(found, self.flows.len(), "flows that no slot holds");
+        assert_eq!(self.table.len(), found, "the table has more or less");
+        assert!(self.time_wait.len() <= found, "TIME_WAIT without a flow");
+    }
+
+    /// The same for the flow in `slot`; answers whether there is one.
+    fn assert_flow(&mut self, slot: u32) -> bool {
+        let id = self.flows.id(slot);
+        let Some(flow) = self.flows.at(slot) else {
+            let is_queued = self.sending.contains(slot) || self.attention.contains(slot);
+            assert!(!is_queued, "{id} is gone and waits for its turn");
+            assert!(!self.time_wait.contains(slot), "{id} is gone in TIME_WAIT");
+            return false;
+        };
+        let tcb = &flow.tcb;
+        tcb.assert_invariants(&self.memory);
+        assert_eq!(
+            self.table.find(&tcb.tuple(), &self.flows),
+            Some(slot),
+            "{id} is not found by its sockets"
+        );
+        let state = tcb.state();
+        assert_eq!(flow.counted, state, "{id} is counted in another state");
+        assert_eq!(
+            self.time_wait.contains(slot),
+            state == State::TimeWait,
+            "{id} is {state}"
+        );
+        let cx = Context {
+            now: self.now,
+            settings: &self.settings[usize::from(flow.settings.0)],
+            memory: &mut self.memory,
+        };
+        let is_queued = self.sending.contains(slot) || self.parked.contains(slot);
+        let is_waiting = tcb.wants_transmit(&cx) && !is_queued;
+        assert!(!is_waiting, "{id} wants to transmit and nobody knows");
+        true
+    }
+}

@@ -1,0 +1,76 @@
+//! What must be true of all flows after a storm, from both sides' point of view: every byte was
+//! delivered once and in order, or the flow was reported broken, and none was broken but by its
+//! own users or the death of a stack.
+//!
+//! That bytes come in order, and are what was sent, the actors have seen to as they came.
+
+use hashbrown::HashMap;
+use tidegate_tcp::End;
+
+use crate::actor::{Left, Side, Talk};
+
+/// Judges all flows.
+pub(crate) fn judge(talks: &[Talk], ghosts: bool) {
+    let mut servers: HashMap<u64, &Talk> = HashMap::new();
+    for talk in talks.iter().filter(|talk| talk.side == Side::Server) {
+        let Some(number) = talk.number.filter(|number| *number != 0) else {
+            continue;
+        };
+        let before = servers.insert(number, talk);
+        assert!(
+            before.is_none() || ghosts,
+            "the same flow was delivered twice:\n{before:?}\n{talk:?}"
+        );
+    }
+    for client in talks.iter().filter(|talk| talk.side == Side::Client) {
+        let number = client.number.expect("a client knows its number");
+        match servers.get(&number) {
+            Some(server) => judge_pair(client, server),
+            None => judge_alone(client),
+        }
+    }
+}
+
+fn judge_pair(client: &Talk, server: &Talk) {
+    let both = || format!("\n{client:#?}\n{server:#?}");
+    for (here, there) in [(client, server), (server, client)] {
+        assert!(
+            here.received <= there.sent,
+            "more came than was sent{}",
+            both()
+        );
+        if here.is_peer_closed {
+            let has_closed = there.is_shut || there.left == Some(Left::Closed);
+            assert!(has_closed, "an end that nobody sent{}", both());
+            assert_eq!(
+                here.received,
+                there.sent,
+                "the end came before the text{}",
+                both()
+            );
+        }
+    }
+    let is_complete = client.is_peer_closed && server.is_peer_closed;
+    if client.is_innocent() && server.is_innocent() {
+        assert!(is_complete, "broken, and nobody was to blame{}", both());
+        // Whoever sent its FIN last may never hear that it arrived.
+        let ends = [client.end, server.end];
+        assert!(ends.contains(&Some(End::Closed)), "{}", both());
+    }
+    let gave_up = |talk: &Talk| talk.left == Some(Left::GaveUp);
+    let is_excused = |talk: &Talk| talk.has_died || !talk.is_innocent() && !gave_up(talk);
+    if gave_up(client) || gave_up(server) {
+        let is_one = is_excused(client) || is_excused(server);
+        assert!(is_one, "it stood still{}", both());
+    }
+}
+
+/// A flow that never came to the other side, or not so far that it said which one it was.
+fn judge_alone(client: &Talk) {
+    if !client.is_innocent() {
+        // Given up, where the other stack died in between.
+        return;
+    }
+    assert_eq!(client.received, 0, "an answer of nobody: {client:#?}");
+    assert_ne!(client.end, Some(End::Closed), "{client:#?}");
+}
