@@ -12,7 +12,13 @@ impl Tcb {
     /// reported is forgotten, because it may have reneged (RFC 2018 8).
     pub(crate) fn on_retransmission_timeout(&mut self, memory: &mut Memory) {
         let is_repeated = self.retries > 1;
-        let was_recovering = self.recovery.phase == Phase::Fast;
+        // RFC 5682 2.1 step 1: where a timeout is being repaired that goes on, and nothing is asked
+        // again, unless nothing was acknowledged since.
+        let was_recovering = match self.recovery.phase {
+            Phase::Open => false,
+            Phase::Fast => true,
+            Phase::GoBack => !is_repeated,
+        };
         self.begin_undo(true, memory);
         self.congestion
             .on_rto(self.flight_size(), self.smss(), is_repeated);

@@ -115,7 +115,7 @@ impl Tcb {
         }
     }
 
-    /// RFC 5682 2.1 step 1. Not within fast recovery, where new text has no meaning of its own.
+    /// RFC 5682 2.1 step 1. Not within a repair, where new text has no meaning of its own.
     pub(crate) fn begin_frto(&self, was_recovering: bool, memory: &mut Memory) {
         let log = memory.log_mut(self.snd.log);
         if let Some(undo) = log.and_then(|log| log.undo.as_mut()) {
