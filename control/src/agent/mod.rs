@@ -75,6 +75,27 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     attend(handle, &mailbox, &signals)
 }
 
+/// What becomes of bytes on a control connection before anything is carried out: for each line the
+/// request that it is understood as, or the answer that refuses it. It is here for those who want
+/// to try many lines without a worker, the fuzzer above all.
+#[must_use]
+pub fn understand(mut bytes: &[u8]) -> Vec<Result<String, String>> {
+    let mut understood = Vec::new();
+    // Reading from memory does not fail.
+    while let Ok(line) = lines::read(&mut bytes) {
+        let line = match line {
+            lines::Line::Whole(line) => line,
+            lines::Line::TooLong => continue,
+            lines::Line::End => break,
+        };
+        understood.push(match protocol::parse(&line) {
+            Ok(request) => Ok(format!("{request:?}")),
+            Err(refusal) => Err(protocol::render(&Err(refusal))),
+        });
+    }
+    understood
+}
+
 /// What others need to know of the worker.
 type Ready = (Mailbox<AgentCommand>, Facts);
 

@@ -29,8 +29,9 @@ const FILE_LEN_MAX: usize = 4_096;
 type Run = fn(&[u8]);
 
 /// Each target.
-const TARGETS: [(&str, Run); 5] = [
+const TARGETS: [(&str, Run); 6] = [
     ("admin", fuzz::admin::run),
+    ("agent", fuzz::agent::run),
     ("options", fuzz::options::run),
     ("parse", fuzz::parse::run),
     ("segments", fuzz::segments::run),
@@ -80,6 +81,11 @@ fn play(target: &str) {
 #[test]
 fn admin() {
     play("admin");
+}
+
+#[test]
+fn agent() {
+    play("agent");
 }
 
 #[test]

@@ -21,9 +21,11 @@
 //! | `segments` | steps of a connection in any state | `Tcb::assert_invariants` after each, and no leak |
 //! | `worker` | frames, calls and time for a whole worker | each frame has a fate, each flow one end, and no leak |
 //! | `admin` | lines of the admin socket | no panic; a message is written and read again unchanged |
+//! | `agent` | lines of an agent's control connection | no panic; what is no request is refused as the protocol has it |
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod agent;
 mod bytes;
 pub mod options;
 pub mod parse;

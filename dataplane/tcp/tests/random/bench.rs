@@ -170,7 +170,8 @@ impl Bench {
                 ..offers
             },
             text: &text,
-            traffic_class: 0,
+            // The ECN field, and so congestion that was marked.
+            traffic_class: urgent.to_be_bytes()[1] & 3,
         };
         if self.tcb.state() == State::Closed {
             return;
