@@ -138,7 +138,7 @@ impl Drop for Seed {
     clippy::disallowed_macros,
     reason = "a failed test tells its seed; where the corpus is replayed no macro is banned"
 )]
-fn report(line: &str) {
+pub(crate) fn report(line: &str) {
     eprintln!("{line}");
 }
 

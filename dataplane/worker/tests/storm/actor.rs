@@ -17,8 +17,9 @@ use crate::dice::{Dice, mix};
 /// Length of the header.
 pub(crate) const HEADER: u64 = 16;
 
-/// When a flow without any progress is given up. Every retry of an honest peer comes sooner.
-const PATIENCE: Duration = Duration::from_secs(3_000);
+/// When a flow without any progress is given up. Even somebody who needs a timeout of two minutes
+/// for every few segments, because the peer keeps nothing that is ahead of its turn, is done sooner.
+const PATIENCE: Duration = Duration::from_secs(20_000);
 
 /// Who opened the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,8 @@ pub(crate) struct Air {
     pub(crate) archive: Vec<Old>,
     under_way: BTreeMap<(Instant, u64), (MacAddr, Vec<u8>)>,
     count: u64,
+    /// Each frame is printed as it is sent and as it arrives.
+    is_traced: bool,
     /// Nothing passes from or to this station until then.
     cut: Option<(MacAddr, Instant)>,
 }
@@ -37,7 +39,18 @@ impl Air {
             archive: Vec::new(),
             under_way: BTreeMap::new(),
             count: 0,
+            is_traced: std::env::var_os("TIDEGATE_LINES").is_some(),
             cut: None,
+        }
+    }
+
+    /// Prints a frame, where that was asked for.
+    pub(crate) fn trace(&self, what: &str, frame: &[u8], now: Instant) {
+        if self.is_traced
+            && let Ok(packet) = parse(frame, RxChecksum::Trust)
+        {
+            let micros = now.as_nanos() / 1_000;
+            crate::sim::report(&format!("{micros} {what} {packet}"));
         }
     }
 
@@ -51,6 +64,7 @@ impl Air {
             damaged: 0,
             late: 0,
             archived: 0,
+            marked: 0,
             ..self.weather
         };
     }
@@ -65,6 +79,7 @@ impl Air {
         let Ok((ethernet, _)) = Ethernet::parse(&frame) else {
             return;
         };
+        self.trace("sent", &frame, now);
         let old = self.tracks.observe(&frame, now);
         let is_archived = self.dice.per_mille(self.weather.archived);
         let is_cut = |station: MacAddr| station == ethernet.src || station == ethernet.dst;
@@ -84,6 +99,9 @@ impl Air {
         if self.dice.per_mille(self.weather.damaged) && ethernet.ether_type != ETHER_TYPE_ARP {
             let bit = self.dice.index((frame.len() - 14) * 8);
             frame[14 + bit / 8] ^= 1 << (bit % 8);
+        }
+        if self.dice.per_mille(self.weather.marked) {
+            mark(&mut frame);
         }
         if self.dice.per_mille(self.weather.doubled) {
             self.launch(ethernet.dst, frame.clone(), now);
@@ -124,7 +142,8 @@ impl Air {
         if frame.len() <= 14 + path_mtu {
             return false;
         }
-        if let Ok(packet) = parse(frame, RxChecksum::Trust)
+        if !self.weather.is_black_hole
+            && let Ok(packet) = parse(frame, RxChecksum::Trust)
             && let Body::Tcp(ip, ..) = packet.body
         {
             let router = if ip.dst.is_ipv4() {
@@ -149,5 +168,26 @@ impl Air {
     pub(crate) fn arrived(&mut self, now: Instant) -> Option<(MacAddr, Vec<u8>)> {
         let first = self.under_way.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
+    }
+}
+
+/// A router that is congested says so on a datagram whose sender understands it (RFC 3168 5).
+fn mark(frame: &mut [u8]) {
+    match frame[12..14] {
+        [0x08, 0x00] if frame[15] & 3 != 0 => {
+            // RFC 1624: the header's checksum changes by as much as its word does.
+            let before = u16::from_be_bytes([frame[14], frame[15]]);
+            frame[15] |= 3;
+            let after = u16::from_be_bytes([frame[14], frame[15]]);
+            let sum = u16::from_be_bytes([frame[24], frame[25]]);
+            let sum = u32::from(!sum) + u32::from(!before) + u32::from(after);
+            let sum = (sum & 0xffff) + (sum >> 16);
+            let sum = (sum & 0xffff) + (sum >> 16);
+            let sum = !u16::try_from(sum).expect("folded twice");
+            frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+        // The traffic class stands across two bytes.
+        [0x86, 0xdd] if frame[15] & 0x30 != 0 => frame[15] |= 0x30,
+        _ => {}
     }
 }

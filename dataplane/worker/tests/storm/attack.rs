@@ -97,8 +97,9 @@ fn blind_segment(
             seq = truth_seq.wrapping_add(u32::from(dice.word().to_le_bytes()[0]));
         }
     } else if is_near {
-        // One of the two numbers may be right; both never are.
-        if dice.per_mille(500) {
+        // One of the two numbers may be right; both never are. Where the target holds no state yet
+        // it answers with a RST at the number that is acknowledged, which so has to be wrong.
+        if dice.per_mille(500) || !is_synchronized(target) {
             seq = truth_seq;
         } else {
             ack = truth_ack;

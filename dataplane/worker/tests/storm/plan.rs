@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Settings};
-use tidegate_worker::{Listen, SettingsId, WorkerConfig};
+use tidegate_tcp::{CongestionKind, Ecn, MtuProbing, Settings};
+use tidegate_worker::{Listen, SettingsId, SynCookies, WorkerConfig};
 
 use crate::actor::Manners;
 use crate::dice::Dice;
+use crate::verdict::Leniency;
 
 /// How the network treats frames, of a thousand each.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +20,12 @@ pub(crate) struct Weather {
     pub(crate) archived: u64,
     pub(crate) delay: Duration,
     pub(crate) lateness: Duration,
-    /// Datagrams longer than this are dropped by a router that says so, where there is one.
+    /// Congestion is marked on those that may be marked (RFC 3168).
+    pub(crate) marked: u64,
+    /// Datagrams longer than this are dropped by a router, where there is one.
     pub(crate) path_mtu: Option<usize>,
+    /// The router does not say so.
+    pub(crate) is_black_hole: bool,
 }
 
 /// How often something happens, one time for each kind; `None` for never.
@@ -47,6 +52,9 @@ pub(crate) struct Plan {
     pub(crate) manners: Manners,
     pub(crate) mtu: u32,
     pub(crate) local_ports: (u16, u64),
+    /// With them an old duplicate of the last segment of a handshake can open a flow again: there
+    /// is nothing that remembers the first one.
+    pub(crate) cookies: SynCookies,
 }
 
 impl Plan {
@@ -57,9 +65,11 @@ impl Plan {
             let pace = Duration::from_millis(dice.pick(paces));
             dice.per_mille(chance).then_some(pace)
         };
+        let cookies = dice.pick(&[SynCookies::Off, SynCookies::Full, SynCookies::Always]);
         Self {
             seed,
             hosts,
+            cookies,
             opens: 6 + u32::try_from(dice.below(30)).expect("few"),
             storm: ms(dice.pick(&[2_000, 20_000, 90_000])),
             weather: weather(dice),
@@ -76,10 +86,22 @@ impl Plan {
                 pause_per_mille: dice.pick(&[0, 10, 100]),
                 pause_max: ms(dice.pick(&[20, 2_000, 40_000])),
                 text_max: dice.pick(&[1_000, 30_000, 150_000]),
-                ghosts: false,
+                ghosts: cookies != SynCookies::Off,
             },
             mtu: dice.pick(&[1_500, 1_500, 3_500, 1_280]),
             local_ports: (40_000, dice.pick(&[2, 20, 2_000])),
+        }
+    }
+
+    /// What the verdict has to excuse.
+    pub(crate) fn leniency(&self) -> Leniency {
+        let is_in_order = self.weather.lost == 0 && self.weather.late == 0;
+        let is_whole = self.weather.damaged == 0 && self.pace.cut.is_none();
+        let is_once = self.weather.doubled == 0 && self.pace.replay.is_none();
+        let has_cookies = self.cookies != SynCookies::Off;
+        Leniency {
+            ghosts: has_cookies,
+            resets: has_cookies && !(is_in_order && is_whole && is_once),
         }
     }
 
@@ -90,12 +112,21 @@ impl Plan {
             flows_max: dice.pick(&[128, 128, 16]),
             time_wait_max: dice.pick(&[64, 2]),
             text_blocks: dice.pick(&[2_048, 512, 96]),
-            range_sets: dice.pick(&[64, 2, 0]),
+            range_sets: dice.pick(&[64, 2]),
             neighbours_max: 16,
             local_ports: 50_000..=50_000 + dice.pick(&[8, 1_000]),
-            settings: vec![settings(dice), settings(dice)],
+            settings: vec![self.settings(dice), self.settings(dice)],
             ..WorkerConfig::default()
         }
+    }
+
+    /// Settings such that the path can be used: through a black hole only who searches finds a way.
+    fn settings(&self, dice: &mut Dice) -> Settings {
+        let mut settings = settings(dice);
+        if self.weather.is_black_hole && settings.mtu_probing == MtuProbing::Off {
+            settings.mtu_probing = MtuProbing::BlackHole;
+        }
+        settings
     }
 
     /// The two listeners of a host.
@@ -104,6 +135,7 @@ impl Plan {
         [(7, 0), (8, 1)].map(|(port, settings)| Listen {
             backlog: dice.pick(&[64, 4, 0]),
             syn_backlog: dice.pick(&[64, 4]),
+            syn_cookies: self.cookies,
             abort_on_overflow: dice.per_mille(300),
             settings: SettingsId(settings),
             ..Listen::on(port)
@@ -121,7 +153,9 @@ fn weather(dice: &mut Dice) -> Weather {
         archived: dice.pick(&[10, 200]),
         delay: us(dice.pick(&[20, 1_000, 20_000, 100_000])),
         lateness: us(dice.pick(&[100, 5_000, 300_000])),
+        marked: dice.pick(&[0, 10, 200]),
         path_mtu: dice.pick(&[None, None, None, Some(1_400), Some(1_280)]),
+        is_black_hole: dice.per_mille(500),
     }
 }
 
@@ -146,6 +180,8 @@ fn settings(dice: &mut Dice) -> Settings {
         fin_timeout: ms(dice.pick(&[2_000, 60_000])),
         mss_max: dice.pick(&[None, None, Some(536), Some(100)]),
         strict: dice.per_mille(100),
+        ecn: dice.pick(&[Ecn::Off, Ecn::Passive, Ecn::On]),
+        mtu_probing: dice.pick(&[MtuProbing::Off, MtuProbing::BlackHole, MtuProbing::Always]),
         ..Settings::default()
     }
 }

@@ -121,6 +121,12 @@ impl Tracks {
         track.has_timestamps &= tcp.options.timestamps.is_some();
     }
 
+    /// Whether it is of an incarnation before the present one.
+    pub(crate) fn is_earlier(&self, old: &Old) -> bool {
+        let track = old.way.and_then(|way| self.tracks.get(&way));
+        track.is_some_and(|track| track.incarnation != old.incarnation)
+    }
+
     /// Whether TCP has the means to know this duplicate for what it is.
     ///
     /// One of the present incarnation it knows by its numbers. One of an earlier incarnation as
@@ -132,7 +138,7 @@ impl Tracks {
         let Some(track) = old.way.and_then(|way| self.tracks.get(&way)) else {
             return true;
         };
-        if old.incarnation == track.incarnation || !is_before(track.isn, old.end) {
+        if !self.is_earlier(old) || !is_before(track.isn, old.end) {
             return true;
         }
         let has_clock_moved = track.opened_at > old.sent_at + Duration::from_millis(5);

@@ -9,29 +9,42 @@ use tidegate_tcp::End;
 
 use crate::actor::{Left, Side, Talk};
 
+/// What TCP cannot promise where a SYN cookie is all that is left of a handshake.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Leniency {
+    /// An old duplicate of the last segment of a handshake opens the flow again: nothing remembers
+    /// the first one.
+    pub(crate) ghosts: bool,
+    /// The second segment of text comes without or before the first one, and has no cookie; or the
+    /// flow was over and a ghost of it has nobody to talk to.
+    pub(crate) resets: bool,
+}
+
 /// Judges all flows.
-pub(crate) fn judge(talks: &[Talk], ghosts: bool) {
-    let mut servers: HashMap<u64, &Talk> = HashMap::new();
+pub(crate) fn judge(talks: &[Talk], leniency: Leniency) {
+    let mut servers: HashMap<u64, Vec<&Talk>> = HashMap::new();
     for talk in talks.iter().filter(|talk| talk.side == Side::Server) {
-        let Some(number) = talk.number.filter(|number| *number != 0) else {
-            continue;
-        };
-        let before = servers.insert(number, talk);
-        assert!(
-            before.is_none() || ghosts,
-            "the same flow was delivered twice:\n{before:?}\n{talk:?}"
-        );
+        if let Some(number) = talk.number.filter(|number| *number != 0) {
+            servers.entry(number).or_default().push(talk);
+        }
     }
     for client in talks.iter().filter(|talk| talk.side == Side::Client) {
         let number = client.number.expect("a client knows its number");
-        match servers.get(&number) {
-            Some(server) => judge_pair(client, server),
+        let sides = servers.get(&number).map_or(&[][..], Vec::as_slice);
+        assert!(
+            sides.len() <= 1 || leniency.ghosts,
+            "the same flow was delivered twice:\n{sides:#?}"
+        );
+        // The ghosts have not answered what came.
+        let is_answer = |side: &&&Talk| (side.sent == client.received, side.received);
+        match sides.iter().max_by_key(is_answer) {
+            Some(server) => judge_pair(client, server, leniency),
             None => judge_alone(client),
         }
     }
 }
 
-fn judge_pair(client: &Talk, server: &Talk) {
+fn judge_pair(client: &Talk, server: &Talk, leniency: Leniency) {
     let both = || format!("\n{client:#?}\n{server:#?}");
     for (here, there) in [(client, server), (server, client)] {
         assert!(
@@ -51,7 +64,8 @@ fn judge_pair(client: &Talk, server: &Talk) {
         }
     }
     let is_complete = client.is_peer_closed && server.is_peer_closed;
-    if client.is_innocent() && server.is_innocent() {
+    let is_cookie_lost = leniency.resets && client.end == Some(End::Reset);
+    if client.is_innocent() && server.is_innocent() && !is_cookie_lost {
         assert!(is_complete, "broken, and nobody was to blame{}", both());
         // Whoever sent its FIN last may never hear that it arrived.
         let ends = [client.end, server.end];

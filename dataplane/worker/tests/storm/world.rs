@@ -23,6 +23,27 @@ pub(crate) struct Host {
     reborn_at: Option<Instant>,
 }
 
+/// How often what has happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) forged: u64,
+    pub(crate) replayed: u64,
+    /// Of these, from an incarnation before the present one.
+    pub(crate) replayed_earlier: u64,
+    pub(crate) deaths: u64,
+    pub(crate) cuts: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.forged += other.forged;
+        self.replayed += other.replayed;
+        self.replayed_earlier += other.replayed_earlier;
+        self.deaths += other.deaths;
+        self.cuts += other.cuts;
+    }
+}
+
 /// When each kind of thing happens next.
 struct Schedule {
     open: Option<Instant>,
@@ -41,6 +62,7 @@ pub(crate) struct World {
     air: Air,
     schedule: Schedule,
     to_open: u32,
+    pub(crate) tally: Tally,
 }
 
 fn addresses(host: usize) -> [Cidr; 2] {
@@ -114,6 +136,7 @@ impl World {
             air: Air::new(plan.weather, Dice::new(plan.seed, "air")),
             schedule: Schedule::new(pace, now),
             to_open: plan.opens,
+            tally: Tally::default(),
             plan,
         }
     }
@@ -132,7 +155,7 @@ impl World {
 
     fn calm(&mut self) {
         // Longer than any flow has patience, the last FIN's retries included.
-        let end = self.now + Duration::from_secs(40_000);
+        let end = self.now + Duration::from_secs(200_000);
         let is_over = |world: &Self| {
             let is_quiet = |host: &Host| host.worker.stack().flows() == 0;
             world.to_open == 0 && world.hosts.iter().all(is_quiet)
@@ -158,6 +181,7 @@ impl World {
     fn step(&mut self, end: Instant) -> bool {
         let mut is_busy = self.happen();
         while let Some((to, frame)) = self.air.arrived(self.now) {
+            self.air.trace("came", &frame, self.now);
             self.bring(to, &frame);
         }
         for host in &mut self.hosts {
@@ -225,6 +249,7 @@ impl World {
             }
         }
         if is_cutting {
+            self.tally.cuts += 1;
             let long = self.dice.up_to(Duration::from_secs(15));
             self.air.cut(self.hosts[whom].mac, now + long);
         }
@@ -252,6 +277,8 @@ impl World {
     fn forge(&mut self) {
         let forged = forgery(&mut self.air, |address| Self::mac_of(&self.hosts, address));
         if let Some((to, frame)) = forged {
+            self.tally.forged += 1;
+            self.air.trace("forged", &frame, self.now);
             // At once, so that what the test knows of the target still holds.
             self.bring(to, &frame);
         }
@@ -270,6 +297,9 @@ impl World {
             self.hosts.iter().find(is_sender)?.reborn_at
         });
         if self.air.tracks.is_recognisable(&old, reborn_at) {
+            self.tally.replayed += 1;
+            self.tally.replayed_earlier += u64::from(self.air.tracks.is_earlier(&old));
+            self.air.trace("again", &old.bytes, self.now);
             let to: [u8; 6] = *old.bytes.first_chunk().expect("a whole frame");
             self.bring(MacAddr(to), &old.bytes);
         }
@@ -277,6 +307,7 @@ impl World {
 
     /// A stack dies with all that it knows, and another one takes its place.
     fn die(&mut self, whom: usize) {
+        self.tally.deaths += 1;
         let boot = self.dice.word().to_le_bytes()[0];
         let actor = self.hosts[whom].worker.app_mut().reborn();
         self.hosts[whom] = Host {
