@@ -118,11 +118,21 @@ pub enum Verb {
         long_about = "Is a TCP endpoint for a test lab: Tidegate's TCP on one interface, with an echo \
             service and with sockets that a program drives.\n\n\
             The program connects to the Unix socket given by --control and sends one JSON object a \
-            line; each is answered by one line, {\"ok\": true, ...} or {\"ok\": false, \"error\": \
-            \"ECONNREFUSED\"}. Operations: listen, accept, connect, wait_connected, send, recv, \
-            shutdown, close, abort, setopt, error, state; the README has their fields. Requests of \
-            one control connection are answered in order, control connections do not wait for each \
-            other, and what one has opened is aborted when it closes.\n\n\
+            line, {\"op\": \"listen\", \"port\": 80}; each is answered by one line, {\"ok\": true, ...} or \
+            {\"ok\": false, \"error\": \"ECONNREFUSED\"}. Requests of one control connection are answered in \
+            order, control connections do not wait for each other, and what one has opened is aborted \
+            when it closes. Text (data) is in base64, timeouts are in seconds.\n\n  \
+            listen          port, backlog, opts       h, a handle\n  \
+            accept          h, timeout                h of the connection, ip and port of the peer\n  \
+            connect         ip, port, opts, lport     h, lport; at once\n  \
+            wait_connected  h, timeout                or why it failed\n  \
+            send            h, data                   n, the bytes taken; never waits\n  \
+            recv            h, n, timeout             data, eof\n  \
+            shutdown, close, abort   h                FIN; FIN or RST and gone; RST and gone\n  \
+            setopt          h, opts\n  \
+            error, state    h                         value, or null\n\n\
+            opts: rcvbuf, sndbuf, nodelay, keepalive {idle, interval, count}, user_timeout_ms, dscp, \
+            ttl.\n\n\
             Prints one line when it is ready. SIGTERM and SIGINT end it; open connections are reset. \
             Checksums on the wire are real and nothing is segmented by the kernel, so that whatever \
             makes its own frames can sit at the other end of a veth pair. Needs the same privilege as \

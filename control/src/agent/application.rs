@@ -174,7 +174,8 @@ impl App for Application {
             kind: Kind::Connection(Connection::new(flow, true)),
         };
         self.sockets.insert(handle, connection);
-        self.answer_if(tag, Ok(Answer::Opened(handle)), |waiting| {
+        let answer = self.accepted(stack, handle);
+        self.answer_if(tag, Ok(answer), |waiting| {
             matches!(waiting, Waiting::Accept)
         });
     }

@@ -2,7 +2,7 @@
 //! [`Waiter`] at its socket, and is answered by what happens there, or by its cancellation.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crossbeam::channel::Sender;
 use tidegate_tcp::{SendError, Settings, ShutdownError, State};
@@ -80,7 +80,7 @@ impl Application {
             Request::Connect { to, lport, opts } => {
                 self.connect(stack, session, (to, lport), &opts).into()
             }
-            Request::Accept { h } => self.accept(session, h)?,
+            Request::Accept { h } => self.accept(stack, session, h)?,
             Request::WaitConnected { h } => self.wait_connected(session, h)?,
             Request::Recv { h, n } => self.recv(stack, session, (h, n))?,
             Request::Send { h, text } => self.send(stack, session, h, &text).into(),
@@ -119,7 +119,7 @@ impl Application {
     }
 
     /// A new socket.
-    fn enter(&mut self, handle: Handle, owner: SessionId, settings: Settings, kind: Kind) -> Reply {
+    fn enter(&mut self, handle: Handle, owner: SessionId, settings: Settings, kind: Kind) {
         let socket = Socket {
             owner,
             settings,
@@ -127,7 +127,6 @@ impl Application {
             kind,
         };
         self.sockets.insert(handle, socket);
-        Ok(Answer::Opened(handle))
     }
 
     fn listen(
@@ -150,7 +149,8 @@ impl Application {
             .listen(listen)
             .map_err(|error| Refusal::new(error.into(), error.to_string()))?;
         let accepted = VecDeque::new();
-        self.enter(handle, session, settings, Kind::Listener { id, accepted })
+        self.enter(handle, session, settings, Kind::Listener { id, accepted });
+        Ok(Answer::Listening(handle))
     }
 
     fn connect(
@@ -172,18 +172,36 @@ impl Application {
             .open(open)
             .map_err(|error| Refusal::new(error.into(), error.to_string()))?;
         let connection = Connection::new(flow, false);
-        self.enter(handle, session, settings, Kind::Connection(connection))
+        self.enter(handle, session, settings, Kind::Connection(connection));
+        let lport = stack.tuple(flow).map_or(0, |tuple| tuple.local_port);
+        Ok(Answer::Opening(handle, lport))
     }
 
-    fn accept(&mut self, session: SessionId, h: Handle) -> Result<Outcome, Refusal> {
-        let socket = self.socket(session, h)?;
-        let Kind::Listener { accepted, .. } = &mut socket.kind else {
+    fn accept(&mut self, stack: &Stack, session: SessionId, h: Handle) -> Result<Outcome, Refusal> {
+        let Kind::Listener { accepted, .. } = &mut self.socket(session, h)?.kind else {
             return Err(Refusal::new(Errno::Invalid, "it is no listener"));
         };
-        match accepted.pop_front() {
-            Some(handle) => Ok(Ok(Answer::Opened(handle)).into()),
-            None => Ok(Outcome::Waits(h, Waiting::Accept)),
-        }
+        let Some(handle) = accepted.pop_front() else {
+            return Ok(Outcome::Waits(h, Waiting::Accept));
+        };
+        Ok(Ok(self.accepted(stack, handle)).into())
+    }
+
+    /// The answer that hands over a connection.
+    pub(super) fn accepted(&self, stack: &Stack, handle: Handle) -> Answer {
+        let flow = self
+            .sockets
+            .get(&handle)
+            .and_then(|socket| match &socket.kind {
+                Kind::Connection(connection) => Some(connection.flow),
+                Kind::Listener { .. } => None,
+            });
+        // Of one that has gone since, nobody knows any more where it came from.
+        let tuple = flow.and_then(|flow| stack.tuple(flow));
+        let (ip, port) = tuple.map_or((Ipv4Addr::UNSPECIFIED.into(), 0), |tuple| {
+            (tuple.remote, tuple.remote_port)
+        });
+        Answer::Accepted(handle, ip, port)
     }
 
     fn wait_connected(&mut self, session: SessionId, h: Handle) -> Result<Outcome, Refusal> {

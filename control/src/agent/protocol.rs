@@ -100,8 +100,12 @@ pub(super) enum Patience {
 pub(super) enum Answer {
     /// It is done.
     Done,
-    /// A new listener or connection.
-    Opened(Handle),
+    /// A new listener.
+    Listening(Handle),
+    /// A connection that is being opened from this port of ours.
+    Opening(Handle, u16),
+    /// A connection that has come, and from where.
+    Accepted(Handle, IpAddr, u16),
     /// So many bytes were taken.
     Taken(usize),
     /// Text, and whether it is the end of it.
@@ -264,7 +268,11 @@ fn patience(timeout: Option<f64>) -> Result<Patience, Refusal> {
 pub(super) fn render(reply: &Reply) -> String {
     let value = match reply {
         Ok(Answer::Done) => json!({"ok": true}),
-        Ok(Answer::Opened(h)) => json!({"ok": true, "h": h}),
+        Ok(Answer::Listening(h)) => json!({"ok": true, "h": h}),
+        Ok(Answer::Opening(h, lport)) => json!({"ok": true, "h": h, "lport": lport}),
+        Ok(Answer::Accepted(h, ip, port)) => {
+            json!({"ok": true, "h": h, "ip": ip, "port": port})
+        }
         Ok(Answer::Taken(n)) => json!({"ok": true, "n": n}),
         Ok(Answer::Text { text, eof }) => {
             json!({"ok": true, "data": BASE64.encode(text), "eof": eof})

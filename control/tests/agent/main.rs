@@ -26,6 +26,7 @@ mod peer;
 mod raw;
 mod readme;
 mod requests;
+mod wire;
 
 /// The binary under test.
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");

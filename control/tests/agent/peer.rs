@@ -40,6 +40,8 @@ pub(crate) struct Peer {
     pub(crate) ack: u32,
     pub(crate) window: u16,
     pub(crate) options: TcpOptions,
+    /// Added to every checksum.
+    pub(crate) damage: u16,
     heard: VecDeque<Heard>,
 }
 
@@ -68,6 +70,7 @@ impl Peer {
             ack: 0,
             window: u16::MAX,
             options,
+            damage: 0,
             heard: VecDeque::new(),
         }
     }
@@ -125,7 +128,7 @@ impl Peer {
         segment[header_len..].copy_from_slice(text);
         let length = u32::try_from(len).unwrap();
         let pseudo = Sum::new().add_pseudo_header(src, dst, PROTOCOL_TCP, length);
-        let sum = pseudo.add(segment).finish();
+        let sum = pseudo.add(segment).finish().wrapping_add(self.damage);
         segment[Tcp::CHECKSUM_AT..][..2].copy_from_slice(&sum.to_be_bytes());
         frame
     }
