@@ -186,6 +186,8 @@ pub struct Tcp {
     pub nodelay: bool,
     /// Longest wait before received text is acknowledged; zero acknowledges at once.
     pub delayed_ack: Duration,
+    /// Acknowledgements at the start of a connection that do not wait.
+    pub quick_acks: u8,
     /// Segments sent before the first acknowledgement (RFC 6928).
     pub initial_window: u8,
     /// How the sending rate adapts to the path.

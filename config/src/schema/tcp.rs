@@ -26,6 +26,7 @@ pub(crate) struct RawTcp {
     pub(crate) timestamps: Read<bool>,
     pub(crate) nodelay: Read<bool>,
     pub(crate) delayed_ack: Read<Option<Duration>>,
+    pub(crate) quick_acks: Read<u8>,
     pub(crate) initial_window: Read<u8>,
     pub(crate) congestion_control: Read<CongestionControl>,
     pub(crate) hystart: Read<bool>,
@@ -103,6 +104,7 @@ impl RawTcp {
                 "delayed_ack",
                 &OrWord("off", Period(Duration::ZERO..=millis(499))),
             ),
+            quick_acks: section.value("quick_acks", &Whole::new(0..=255)),
             initial_window: section.value(
                 "initial_window",
                 &Whole {

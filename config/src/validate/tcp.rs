@@ -38,6 +38,7 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
         timestamps: raw.timestamps?.value,
         nodelay: raw.nodelay?.value,
         delayed_ack: raw.delayed_ack?.value.unwrap_or_default(),
+        quick_acks: raw.quick_acks?.value,
         initial_window: raw.initial_window?.value,
         congestion_control: raw.congestion_control?.value,
         hystart: raw.hystart?.value,

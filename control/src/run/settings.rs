@@ -32,6 +32,7 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
         timestamps: tcp.timestamps,
         nodelay: tcp.nodelay,
         delayed_ack: tcp.delayed_ack,
+        quick_acks: tcp.quick_acks,
         initial_window: tcp.initial_window,
         initial_rto: tcp.rto_initial,
         hystart: tcp.hystart,

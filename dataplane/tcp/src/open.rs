@@ -201,6 +201,7 @@ impl Rcv {
             round_ms: 0,
             wnd_shift: settings.wnd_shift().unwrap_or(0),
             dup_acks_owed: 0,
+            quick_acks: settings.quick_acks,
             duplicate: Range::EMPTY,
             reassembly: Reassembly::default(),
             queue: TextQueue::default(),

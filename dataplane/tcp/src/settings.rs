@@ -77,6 +77,9 @@ pub struct Settings {
     pub nodelay: bool,
     /// How long an ACK may wait for company. RFC 9293 MUST-40: below half a second.
     pub delayed_ack: Duration,
+    /// ACKs of text that do not wait: so many at the start of a connection, until the user answers
+    /// text within `delayed_ack`. A sender in slow start needs every ACK it can get.
+    pub quick_acks: u8,
     /// Segments that may be sent before the first ACK (RFC 6928: 10).
     pub initial_window: u8,
     /// RTO before the first sample (RFC 6298 2.1: 1 s).
@@ -143,6 +146,7 @@ impl Default for Settings {
             timestamps: true,
             nodelay: false,
             delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
             initial_window: 10,
             initial_rto: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),

@@ -90,6 +90,8 @@ bitflags! {
         const CWR = 1 << 25;
         /// The segment written last is to go out as ECT(0).
         const ECT_SENT = 1 << 26;
+        /// The segment that came last had text.
+        const HEARD_TEXT = 1 << 27;
     }
 }
 
@@ -113,6 +115,11 @@ bitflags! {
         const TAIL_PROBE = 1 << 6;
     }
 }
+
+const _: () = assert!(
+    Flags::all().bits().count_ones() as usize == <Flags as bitflags::Flags>::FLAGS.len(),
+    "no two flags are the same bit"
+);
 
 /// The send sequence variables and what belongs to them.
 #[derive(Debug)]
@@ -196,6 +203,8 @@ pub(crate) struct Rcv {
     pub(crate) wnd_shift: u8,
     /// Duplicate ACKs still owed to a peer without SACK, for whom their number is the message.
     pub(crate) dup_acks_owed: u8,
+    /// ACKs of text that need not wait any more.
+    pub(crate) quick_acks: u8,
     /// What came twice and is not reported yet (RFC 2883 4); empty where nothing did.
     pub(crate) duplicate: Range,
     /// What is there of text ahead of its turn.

@@ -56,6 +56,7 @@ impl Tcb {
             return Err(Discard::TcpOutsideWindow.into());
         }
         self.heard_at = cx.now;
+        self.flags.set(Flags::HEARD_TEXT, !seg.text.is_empty());
         self.keepalive_probes = 0;
         self.update_ts_recent(&seg, cx);
         // A SYN is never welcome here; it goes to the fourth step as it is.

@@ -166,12 +166,14 @@ impl Tcb {
     }
 
     /// SHLD-18, SHLD-19, MUST-40: an ACK may wait a little for company, but every second full-sized
-    /// segment has one.
+    /// segment has one. At the start of a connection none waits: the peer is in slow start, and
+    /// whether the user answers is not known yet.
     fn owe_ack_of_text(&mut self, cx: &Context<'_>) {
         let unacknowledged = self.rcv.nxt.since(self.rcv.ack_sent);
         let delay = cx.settings.delayed_ack.min(DELAYED_ACK_MAX);
-        let is_due = unacknowledged >= 2 * u32::from(self.rcv.mss_seen)
-            || (unacknowledged > 0 && delay.is_zero());
+        let is_quick = self.rcv.quick_acks > 0 || delay.is_zero();
+        let is_due =
+            unacknowledged >= 2 * u32::from(self.rcv.mss_seen) || (unacknowledged > 0 && is_quick);
         if is_due {
             self.owes.insert(Owes::ACK);
         } else if unacknowledged > 0 && !self.timers.is_armed(Timer::DelayedAck) {

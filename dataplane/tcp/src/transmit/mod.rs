@@ -87,6 +87,9 @@ impl Tcb {
             self.rcv.duplicate = Range::EMPTY;
             self.owes.remove(Owes::ACK);
             self.timers.disarm(Timer::DelayedAck);
+            if self.rcv.ack_sent != self.rcv.nxt {
+                self.rcv.quick_acks = self.rcv.quick_acks.saturating_sub(1);
+            }
             self.rcv.ack_sent = self.rcv.nxt;
         }
     }
@@ -115,6 +118,16 @@ impl Tcb {
         }
     }
 
+    /// The user has answered text before a delayed ACK would have gone out: it is a conversation, and
+    /// from now on ACKs wait for the answer (SHLD-18).
+    fn check_conversation(&mut self, cx: &Context<'_>) {
+        let is_answer = self.has(Flags::HEARD_TEXT)
+            && cx.now.saturating_since(self.heard_at) < cx.settings.delayed_ack;
+        if is_answer {
+            self.rcv.quick_acks = 0;
+        }
+    }
+
     fn on_piece_sent(&mut self, piece: &Piece, cx: &mut Context<'_>) {
         let now = cx.now;
         let range = Range {
@@ -125,7 +138,7 @@ impl Tcb {
         self.snd.sent_at = now;
         self.note_sent(range, cx);
         match piece.why {
-            Why::New => {}
+            Why::New => self.check_conversation(cx),
             Why::TailProbe => self.on_tail_probe_sent(range, cx),
             Why::MtuProbe => self.on_mtu_probe_sent(range, cx.memory),
             Why::Probe => self.on_probe_sent(),

@@ -98,7 +98,10 @@ impl Script {
     /// Reads a file; what is wrong is said with the number of its line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut script = Self {
-            settings: Settings::default().with_rmem(65_535),
+            settings: Settings {
+                quick_acks: 0,
+                ..Settings::default().with_rmem(65_535)
+            },
             host: Host {
                 mss: 1_460,
                 blocks: 2_048,

@@ -49,6 +49,7 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "hystart" => settings.hystart = switch(value)?,
         "strict" => settings.strict = switch(value)?,
         "delayed_ack" => settings.delayed_ack = seconds()?,
+        "quick_acks" => settings.quick_acks = small()?,
         "initial_window" => settings.initial_window = small()?,
         "initial_rto" => settings.initial_rto = seconds()?,
         "rto_min" => settings.rto_min = seconds()?,
