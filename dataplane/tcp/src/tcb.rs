@@ -105,7 +105,7 @@ bitflags! {
         const ACK = 1 << 1;
         /// The RST that tells the peer of our ABORT.
         const RESET = 1 << 2;
-        /// A RST at `snd.refused` for an unacceptable ACK during the handshake.
+        /// A RST at `snd.refused`, for an unacceptable ACK during the handshake or text after CLOSE.
         const REFUSAL = 1 << 3;
         /// A probe into a closed window, or what fits into one that is too small to be polite.
         const PROBE = 1 << 4;

@@ -83,9 +83,14 @@ impl Tcb {
     /// stays as it is; an old duplicate is ended at its sender.
     pub(super) fn refuse(&mut self, seg: &Segment<'_>, now: tidegate_wire::Instant) {
         if !seg.has(TcpFlags::RST) && self.may_challenge(now) {
-            self.owes.insert(Owes::REFUSAL);
-            self.snd.refused = seg.ack;
+            self.owe_refusal(seg.ack);
         }
+    }
+
+    /// Owes a RST at `seq`, without an ACK (RFC 9293 3.5.3).
+    pub(super) fn owe_refusal(&mut self, seq: crate::SeqNum) {
+        self.owes.insert(Owes::REFUSAL);
+        self.snd.refused = seq;
     }
 
     /// Whether the handshake used more than one of our SYNs.

@@ -34,8 +34,10 @@ impl Tcb {
             return Ok(());
         }
         if self.has(Flags::ORPHAN) {
-            // SHLD-3: nobody will read it, and the peer learns that.
-            self.reset_with(Event::Abort, End::Aborted, cx.memory);
+            // SHLD-3: nobody will read it, and the peer learns that. The RST stands where the peer
+            // expects us, our FIN may not have reached it; else it would only be challenged.
+            self.finish(Event::Abort, End::Aborted, cx.memory);
+            self.owe_refusal(seg.ack);
             return Err(Discard::TcpTextAfterClose.into());
         }
         self.take_marks(seg);
