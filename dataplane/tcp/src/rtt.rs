@@ -14,10 +14,12 @@ pub struct RttBounds {
     pub rto_min: Duration,
     /// The timeout is never above this. RFC 6298 2.5: at least 60 s.
     pub rto_max: Duration,
-    /// Clock granularity G of RFC 6298 2.3: what the variance counts for at least. Set to the
-    /// longest delay of a peer's acknowledgments, it keeps the timeout that far above SRTT, which
-    /// is how Linux reads its minimum.
+    /// Clock granularity G of RFC 6298 2.3.
     pub granularity: Duration,
+    /// What the variance counts for at least, beside G. Set to the longest delay of a peer's
+    /// acknowledgments, it keeps the timeout that far above SRTT, which is how Linux reads its
+    /// minimum.
+    pub variance_min: Duration,
 }
 
 /// Smoothed round-trip time, its variance and the timeout that follows from them.
@@ -138,7 +140,8 @@ impl Rtt {
 
     /// RFC 6298 2.3: RTO = SRTT + max(G, 4 * RTTVAR), within the bounds of 2.4 and 2.5.
     fn compute(&mut self, bounds: &RttBounds) {
-        let variance_us = self.rttvar_x4.max(micros(bounds.granularity));
+        let least = bounds.granularity.max(bounds.variance_min);
+        let variance_us = self.rttvar_x4.max(micros(least));
         let rto_us = (self.srtt_x8 / 8).saturating_add(variance_us);
         // The maximum wins where the two bounds contradict each other.
         self.rto_us = rto_us
@@ -162,12 +165,14 @@ mod tests {
         rto_min: Duration::from_millis(200),
         rto_max: Duration::from_secs(120),
         granularity: Duration::from_millis(1),
+        variance_min: Duration::ZERO,
     };
 
     const NO_BOUNDS: RttBounds = RttBounds {
         rto_min: Duration::ZERO,
         rto_max: Duration::from_secs(4_000),
         granularity: Duration::ZERO,
+        variance_min: Duration::ZERO,
     };
 
     fn ms(millis: u64) -> Duration {

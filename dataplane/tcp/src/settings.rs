@@ -227,6 +227,13 @@ impl Settings {
             },
             rto_max: self.rto_max,
             granularity: CLOCK_GRANULARITY,
+            // RFC 6298 2.4 rounds the whole RTO up; Linux adds its minimum to SRTT, so that an ACK
+            // that is delayed is never too late, however even the round trips are.
+            variance_min: if self.strict {
+                Duration::ZERO
+            } else {
+                self.rto_min
+            },
         }
     }
 

@@ -203,8 +203,6 @@ pub(crate) struct Rcv {
     pub(crate) wnd_shift: u8,
     /// Duplicate ACKs still owed to a peer without SACK, for whom their number is the message.
     pub(crate) dup_acks_owed: u8,
-    /// ACKs of text that need not wait any more.
-    pub(crate) quick_acks: u8,
     /// What came twice and is not reported yet (RFC 2883 4); empty where nothing did.
     pub(crate) duplicate: Range,
     /// What is there of text ahead of its turn.
@@ -234,6 +232,8 @@ pub struct Tcb {
     pub(crate) reo_wnd_more: u8,
     /// RACK.reo_wnd_persist: recoveries for which it stays so.
     pub(crate) reo_wnd_persist: u8,
+    /// ACKs of text that need not wait any more.
+    pub(crate) quick_acks: u8,
     /// Segments sent again since the connection began.
     pub(crate) retransmits: u32,
     /// The user timeout in milliseconds, 0 where there is none.

@@ -173,7 +173,7 @@ impl Tcb {
     fn owe_ack_of_text(&mut self, cx: &Context<'_>) {
         let unacknowledged = self.rcv.nxt.since(self.rcv.ack_sent);
         let delay = cx.settings.delayed_ack.min(DELAYED_ACK_MAX);
-        let is_quick = self.rcv.quick_acks > 0 || delay.is_zero();
+        let is_quick = self.quick_acks > 0 || delay.is_zero();
         let is_due =
             unacknowledged >= 2 * u32::from(self.rcv.mss_seen) || (unacknowledged > 0 && is_quick);
         if is_due {

@@ -88,7 +88,7 @@ impl Tcb {
             self.owes.remove(Owes::ACK);
             self.timers.disarm(Timer::DelayedAck);
             if self.rcv.ack_sent != self.rcv.nxt {
-                self.rcv.quick_acks = self.rcv.quick_acks.saturating_sub(1);
+                self.quick_acks = self.quick_acks.saturating_sub(1);
             }
             self.rcv.ack_sent = self.rcv.nxt;
         }
@@ -124,7 +124,7 @@ impl Tcb {
         let is_answer = self.has(Flags::HEARD_TEXT)
             && cx.now.saturating_since(self.heard_at) < cx.settings.delayed_ack;
         if is_answer {
-            self.rcv.quick_acks = 0;
+            self.quick_acks = 0;
         }
     }
 
