@@ -31,6 +31,7 @@ mod iss;
 mod memory;
 mod open;
 mod path_mtu;
+mod pool;
 mod rack;
 mod ranges;
 mod reassembly;

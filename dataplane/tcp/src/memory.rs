@@ -1,6 +1,6 @@
 //! Memory of one worker's connections: text in pooled blocks, ranges in pooled sets.
 //!
-//! Everything is allocated in [`Memory::new`]; afterwards blocks and sets only change hands. All
+//! Everything is allocated in [`Memory::new`]; afterwards blocks, sets and logs only change hands. All
 //! blocks lie in one zeroed allocation, which the operating system backs with pages only as they
 //! are used first; the free list is last in, first out, so what was used is used again.
 //!
@@ -16,6 +16,7 @@ use core::ops::Range;
 use bytes::BytesMut;
 
 use crate::SeqNum;
+use crate::pool::Pool;
 use crate::ranges::RangeSet;
 use crate::sent::SendLog;
 
@@ -32,7 +33,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub struct MemoryConfig {
     /// Blocks of [`BLOCK_LEN`] bytes for text, sent and received.
     pub blocks: u32,
-    /// Range sets; a connection with a gap in what it received, or in what its peer did, has one.
+    /// Range sets, a kilobyte each; a connection with a gap in what it received, or in what its
+    /// peer did, has one.
     pub range_sets: u32,
     /// Logs of when what is outstanding was sent (RFC 8985 5.2), a kilobyte each; a connection with
     /// SACK and text in flight has one. Where none is free, losses are found by RFC 6675. As many
@@ -74,19 +76,11 @@ pub struct Memory {
     /// Whether there is pressure, and how often it began.
     is_pressed: bool,
     pressures: u32,
-    sets: Vec<RangeSet>,
-    /// For each set the next one of the free list.
-    next_set: Vec<u32>,
-    free_sets: FreeList,
-    /// Room for all logs, of which those that were used before are there, so that the others cost
-    /// no memory.
-    logs: Vec<SendLog>,
-    logs_total: u32,
-    /// The logs that are there and free.
-    free_logs: Vec<u32>,
+    sets: Pool<RangeSet>,
+    logs: Pool<SendLog>,
 }
 
-/// Head and length of a list that is linked by index.
+/// Head and length of the list of free blocks, which is linked by index.
 #[derive(Debug)]
 struct FreeList {
     head: u32,
@@ -141,20 +135,14 @@ impl Memory {
             .map(|_| Some(arena.split_to(BLOCK_LEN)))
             .collect();
         let (free, next) = FreeList::all(config.blocks);
-        let (free_sets, next_set) = FreeList::all(config.range_sets);
-        let sets = vec![RangeSet::default(); config.range_sets as usize];
         Self {
             blocks,
             next,
             free,
             is_pressed: false,
             pressures: 0,
-            sets,
-            next_set,
-            free_sets,
-            logs: Vec::with_capacity(config.send_logs as usize),
-            logs_total: config.send_logs,
-            free_logs: Vec::with_capacity(config.send_logs as usize),
+            sets: Pool::new(config.range_sets),
+            logs: Pool::new(config.send_logs),
         }
     }
 
@@ -165,10 +153,10 @@ impl Memory {
         MemoryCounts {
             blocks_total: count(self.blocks.len()),
             blocks_free: self.free.count,
-            range_sets_total: count(self.sets.len()),
-            range_sets_free: self.free_sets.count,
-            send_logs_total: self.logs_total,
-            send_logs_free: self.logs_total - count(self.logs.len()) + count(self.free_logs.len()),
+            range_sets_total: self.sets.total(),
+            range_sets_free: self.sets.count_free(),
+            send_logs_total: self.logs.total(),
+            send_logs_free: self.logs.count_free(),
             pressures: self.pressures,
         }
     }
@@ -265,53 +253,42 @@ impl Memory {
 
     /// A free range set, empty.
     pub(crate) fn take_set(&mut self) -> Option<u32> {
-        self.free_sets.take(&mut self.next_set)
+        self.sets.take(RangeSet::default())
     }
 
     /// Gives a range set back.
     pub(crate) fn give_set(&mut self, index: u32) {
-        self.sets[index as usize].clear();
-        self.free_sets.give(&mut self.next_set, index);
+        self.sets.give(index);
     }
 
     /// A range set.
     pub(crate) fn set(&self, index: u32) -> &RangeSet {
-        &self.sets[index as usize]
+        self.sets.at(index)
     }
 
     /// A range set.
     pub(crate) fn set_mut(&mut self, index: u32) -> &mut RangeSet {
-        &mut self.sets[index as usize]
+        self.sets.at_mut(index)
     }
 
     /// A free send log, which begins at `left`.
     pub(crate) fn take_log(&mut self, left: SeqNum) -> Option<u32> {
-        if let Some(index) = self.free_logs.pop() {
-            self.logs[index as usize] = SendLog::new(left);
-            return Some(index);
-        }
-        // Within the capacity, so nothing is allocated.
-        let index = u32::try_from(self.logs.len()).ok()?;
-        if index >= self.logs_total {
-            return None;
-        }
-        self.logs.push(SendLog::new(left));
-        Some(index)
+        self.logs.take(SendLog::new(left))
     }
 
     /// Gives a send log back.
     pub(crate) fn give_log(&mut self, index: u32) {
-        self.free_logs.push(index);
+        self.logs.give(index);
     }
 
     /// A send log.
     pub(crate) fn log(&self, index: u32) -> Option<&SendLog> {
-        self.logs.get(index as usize)
+        self.logs.find(index)
     }
 
     /// A send log.
     pub(crate) fn log_mut(&mut self, index: u32) -> Option<&mut SendLog> {
-        self.logs.get_mut(index as usize)
+        self.logs.find_mut(index)
     }
 }
 
@@ -432,7 +409,7 @@ mod tests {
         let before = resident_pages();
         let memory = Memory::new(MemoryConfig {
             blocks: 1 << 16,
-            range_sets: 0,
+            range_sets: 1 << 16,
             send_logs: 1 << 16,
         });
         let pages = resident_pages().saturating_sub(before);

@@ -15,10 +15,12 @@ use arrayvec::ArrayVec;
 use crate::memory::{Memory, NONE};
 use crate::seq::SeqNum;
 
-/// Most ranges a set can hold. Reports carry three or four (RFC 2018 section 3), and even one loss
-/// in fifty leaves fewer gaps than this in a window of a thousand segments; with more gaps than
-/// that a receiver drops what it could have kept, and a sender repeats what had arrived.
-pub const RANGES_MAX: usize = 32;
+/// Most ranges a set can hold. Reports carry three or four (RFC 2018 section 3), and one loss in
+/// fifty leaves twenty gaps in a window of a thousand segments; but a queue that overflows drops
+/// every other segment for a round trip. With more gaps than this a receiver drops what it could
+/// have kept, and a sender repeats what had arrived; with more room a set would be larger than a
+/// kilobyte.
+pub const RANGES_MAX: usize = 127;
 
 /// Sequence numbers from `left` up to, not including, `right`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,10 +124,6 @@ impl RangeSet {
 
     pub(crate) fn as_slice(&self) -> &[Range] {
         &self.ranges
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.ranges.clear();
     }
 }
 

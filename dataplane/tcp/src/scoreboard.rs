@@ -231,13 +231,21 @@ impl Scoreboard {
         self.lost_edge(memory, mss).is_some()
     }
 
+    /// The SACKed ranges that overlap a part.
+    fn overlapping<'m>(&self, memory: &'m Memory, part: Range) -> &'m [Range] {
+        let ranges = self.ranges.as_slice(memory);
+        let start = ranges.partition_point(|range| range.right.before_or_eq(part.left));
+        let end = ranges.partition_point(|range| range.left.before(part.right));
+        ranges.get(start..end).unwrap_or_default()
+    }
+
     /// The parts of a part that are not SACKed, in order.
     pub(crate) fn gaps(&self, memory: &Memory, part: Range) -> impl Iterator<Item = Range> {
         let end = Range {
             left: part.right,
             right: part.right,
         };
-        let ranges = self.ranges.as_slice(memory).iter().copied();
+        let ranges = self.overlapping(memory, part).iter().copied();
         ranges
             .chain([end])
             .scan(part.left, move |left, range| {
@@ -253,14 +261,8 @@ impl Scoreboard {
 
     /// How many numbers of a part are not SACKed.
     pub(crate) fn unsacked(&self, memory: &Memory, part: Range) -> u32 {
-        let mut count = part.len();
-        for range in self.ranges.as_slice(memory) {
-            let left = range.left.latest(part.left);
-            let right = range.right.earliest(part.right);
-            if left.before(right) {
-                count -= right.since(left);
-            }
-        }
-        count
+        let sacked = self.overlapping(memory, part).iter();
+        let both = sacked.filter_map(|range| range.overlap(part));
+        part.len() - both.map(Range::len).sum::<u32>()
     }
 }

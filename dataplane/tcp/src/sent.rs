@@ -16,9 +16,9 @@ use crate::ranges::Range;
 use crate::reduction::Prr;
 use crate::undo::Undo;
 
-/// Most runs in a log. A window that is sent in more turns than this has its times rounded to a
-/// fiftieth of a round trip, which is much finer than the reordering window; more would make a
-/// log, of which every flow with text in flight has one, larger than a kilobyte.
+/// Most runs in a log. Of a window that is sent in more turns than this the times are known to
+/// about a thirtieth of a round trip, which is much finer than the reordering window; more would
+/// make a log, of which every flow with text in flight has one, larger than a kilobyte.
 pub(crate) const RUNS_MAX: usize = 52;
 
 /// A time in microseconds, of which 32 bits are kept. Two of them are compared the shorter way
@@ -286,25 +286,35 @@ impl SendLog {
         });
     }
 
-    /// Joins neighbours in pairs until there is room for so many runs more: those with the same
-    /// history first, any where that does not suffice.
+    /// Joins neighbours until there is room for so many runs more: those with the same history
+    /// first, any where there are none; and of these always the two that were sent in the shortest
+    /// time, so that no run becomes much longer than the others.
     fn make_room(&mut self, more: usize) {
-        if self.runs.len() + more <= RUNS_MAX {
-            return;
-        }
-        self.join_pairs(Run::is_like);
-        if self.runs.len() + more > RUNS_MAX {
-            self.join_pairs(|_, _| true);
+        while self.runs.len() + more > RUNS_MAX {
+            let Some(at) = self
+                .shortest_pair(Run::is_like)
+                .or_else(|| self.shortest_pair(|_, _| true))
+            else {
+                return;
+            };
+            self.runs[at] = self.runs[at].joined(&self.runs[at + 1]);
+            self.runs.remove(at + 1);
         }
     }
 
-    /// Joins each run with the next where both are alike; one that was joined is not joined again.
-    fn join_pairs(&mut self, are_alike: impl Fn(&Run, &Run) -> bool) {
-        let mut was_joined = false;
-        self.join_where(|run, next| {
-            was_joined = !was_joined && are_alike(run, next);
-            was_joined
-        });
+    /// The first of the two neighbours that were sent in the shortest time, where they are alike.
+    fn shortest_pair(&self, are_alike: impl Fn(&Run, &Run) -> bool) -> Option<usize> {
+        let pairs = self.runs.windows(2).enumerate();
+        let pairs = pairs.filter(|(_, pair)| are_alike(&pair[0], &pair[1]));
+        pairs
+            .min_by_key(|(_, pair)| {
+                let (first, last) = (
+                    pair[0].first.earliest(pair[1].first),
+                    pair[0].last.latest(pair[1].last),
+                );
+                last.micros_since(first)
+            })
+            .map(|(at, _)| at)
     }
 
     fn join_where(&mut self, mut are_joined: impl FnMut(&Run, &Run) -> bool) {
@@ -397,6 +407,23 @@ mod tests {
                 }
                 prop_assert_eq!(at, fates.len());
             }
+        }
+    }
+
+    /// A window that is sent in many more turns than there are runs: no run is longer than its share.
+    #[test]
+    fn times_of_a_large_window_stay_fine() {
+        let mut log = SendLog::new(SeqNum::new(0));
+        let window = 1_000;
+        for time in 0..10 * window {
+            let range = |left: u32| Range {
+                left: SeqNum::new(left),
+                right: SeqNum::new(left + 1),
+            };
+            log.on_sent(range(time), Stamp(time));
+            log.on_una(SeqNum::new(time.saturating_sub(window)));
+            let longest = log.iter().map(|(_, run)| run.last.micros_since(run.first));
+            assert!(longest.max() <= Some(window / 20), "at {time}");
         }
     }
 

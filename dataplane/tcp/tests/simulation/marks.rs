@@ -27,6 +27,7 @@ fn transfer(settings: Settings, seed: u64, (marked, lost): (u64, u64)) -> Transf
         delay: Duration::from_millis(10),
         lateness: Duration::ZERO,
         mtu: 1_500,
+        line: None,
     };
     let mut world = World::new(seed, [settings, settings], weather, 1_500);
     world.hosts[0].to_write = BYTES;

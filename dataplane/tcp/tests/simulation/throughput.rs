@@ -28,6 +28,7 @@ fn rate(settings: Settings, lost_per_mille: u64) -> u64 {
             delay: Duration::from_millis(10),
             lateness: Duration::ZERO,
             mtu: 1_500,
+            line: None,
         };
         let mut world = World::new(seed, [settings, settings], weather, 1_500);
         world.hosts[0].to_write = BYTES;

@@ -47,6 +47,7 @@ fn weather(dice: &mut Dice) -> Weather {
         delay: Duration::from_micros(dice.pick(&[50, 1_000, 20_000, 100_000])),
         lateness: Duration::from_micros(dice.pick(&[200, 5_000, 200_000])),
         mtu: usize::MAX,
+        line: None,
     }
 }
 
@@ -217,6 +218,7 @@ fn nearly_all_that_a_silent_link_takes_is_used() {
             delay: Duration::from_millis(5),
             lateness: Duration::ZERO,
             mtu: 1_400,
+            line: None,
         };
         let mut world = World::new(1, [ours, ours], weather, 1_500);
         world.hosts[0].to_write = 20_000_000;
@@ -264,6 +266,7 @@ fn sequence_numbers_go_round_more_than_once() {
             delay: Duration::from_micros(500),
             lateness: Duration::ZERO,
             mtu: usize::MAX,
+            line: None,
         };
         let mut world = World::new(1, [settings, settings], weather, 9_000);
         world.hosts[0].to_write = 5 << 30;

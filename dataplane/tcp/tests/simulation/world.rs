@@ -60,6 +60,19 @@ pub(crate) struct Weather {
     pub(crate) lateness: Duration,
     /// Larger datagrams are lost, and no router says so.
     pub(crate) mtu: usize,
+    /// What the segments have to share; without one nothing is ever full.
+    pub(crate) line: Option<Line>,
+}
+
+/// A line with a queue before it, the same each way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    /// Octets a second, IP headers included.
+    pub(crate) octets_per_second: u64,
+    /// Octets that may wait for it. What comes when it is full is dropped.
+    pub(crate) queue: u64,
+    /// How many in a million are lost beside.
+    pub(crate) lost_per_million: u64,
 }
 
 /// The link: segments under way, by the time when they arrive.
@@ -69,6 +82,8 @@ struct Link {
     count: u64,
     /// Octets of the IP header.
     ip_header: usize,
+    /// When the line to each host has sent what was given to it.
+    free_at: [Instant; 2],
 }
 
 impl Link {
@@ -84,6 +99,9 @@ impl Link {
         {
             segment.ecn = 0b11;
         }
+        let Some(now) = self.pass_line(now, to, &segment, dice) else {
+            return;
+        };
         let copies = if dice.per_mille(self.weather.doubled_per_mille) {
             2
         } else {
@@ -99,6 +117,29 @@ impl Link {
             let key = (now + self.weather.delay + late, self.count);
             self.under_way.insert(key, (to, segment.clone()));
         }
+    }
+
+    /// When the line has sent it; never, where its queue is full or it is lost there.
+    fn pass_line(
+        &mut self,
+        now: Instant,
+        to: usize,
+        segment: &Datagram,
+        dice: &mut Dice,
+    ) -> Option<Instant> {
+        let Some(line) = self.weather.line else {
+            return Some(now);
+        };
+        let nanos =
+            |octets: u64| Duration::from_nanos(octets * 1_000_000_000 / line.octets_per_second);
+        let octets = (segment.segment.len() + self.ip_header) as u64;
+        let start = self.free_at[to].max(now);
+        if start.saturating_since(now) + nanos(octets) > nanos(line.queue) {
+            return None;
+        }
+        self.free_at[to] = start + nanos(octets);
+        let is_lost = dice.below(1_000_000) < line.lost_per_million;
+        (!is_lost).then_some(self.free_at[to])
     }
 
     fn next(&self) -> Option<Instant> {
@@ -153,6 +194,7 @@ impl World {
             weather,
             under_way: BTreeMap::new(),
             count: 0,
+            free_at: [Instant::ZERO; 2],
             ip_header: if is_ipv4 { 20 } else { 40 },
         };
         Self {
