@@ -29,9 +29,10 @@ const FILE_LEN_MAX: usize = 4_096;
 type Run = fn(&[u8]);
 
 /// Each target.
-const TARGETS: [(&str, Run); 6] = [
+const TARGETS: [(&str, Run); 7] = [
     ("admin", fuzz::admin::run),
     ("agent", fuzz::agent::run),
+    ("cookie", fuzz::cookie::run),
     ("options", fuzz::options::run),
     ("parse", fuzz::parse::run),
     ("segments", fuzz::segments::run),
@@ -86,6 +87,11 @@ fn admin() {
 #[test]
 fn agent() {
     play("agent");
+}
+
+#[test]
+fn cookie() {
+    play("cookie");
 }
 
 #[test]

@@ -20,6 +20,7 @@
 //! | `options` | TCP options | no panic; what was read is written and read again unchanged |
 //! | `segments` | steps of a connection in any state | `Tcb::assert_invariants` after each, and no leak |
 //! | `worker` | frames, calls and time for a whole worker | each frame has a fate, each flow one end, and no leak |
+//! | `cookie` | a SYN, and what comes back for its cookie | a good one is taken, an old one is not, and no leak |
 //! | `admin` | lines of the admin socket | no panic; a message is written and read again unchanged |
 //! | `agent` | lines of an agent's control connection | no panic; what is no request is refused as the protocol has it |
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@
 pub mod admin;
 pub mod agent;
 mod bytes;
+pub mod cookie;
 pub mod options;
 pub mod parse;
 pub mod segments;

@@ -14,7 +14,7 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use tidegate_tcp::{End, Settings, State};
 use tidegate_wire::{ArpOp, Icmpv4, Icmpv6, Tcp, TcpFlags, TcpOptions};
-use tidegate_worker::{App, FlowId, Listen, ListenerId, Open, Stack, WorkerConfig};
+use tidegate_worker::{App, FlowId, Listen, ListenerId, Open, Stack, SynCookies, WorkerConfig};
 
 use self::sim::probe::{Probe, segments, tcp};
 use self::sim::{A6, ip};
@@ -115,6 +115,7 @@ impl Game {
             syn_backlog: bytes.pick(&[4, 1]),
             backlog: bytes.pick(&[4, 0]),
             abort_on_overflow: bytes.bool(),
+            syn_cookies: bytes.pick(&[SynCookies::Full, SynCookies::Always, SynCookies::Off]),
             ..Listen::on(LISTENS)
         };
         let opened = probe.worker.stack_mut().listen(listen);
