@@ -1,6 +1,7 @@
 //! Two TCBs talk over bad links: every byte arrives once and in order, both ends end as they
 //! should, all memory comes home, and the invariants hold after each step. Each run is made from
-//! one seed, which a failure names: `SEED=17 cargo test --test simulation` plays that one alone.
+//! one seed; a failure is printed with the command that plays it alone. `TIDEGATE_SEEDS=1000` plays
+//! so many, `TIDEGATE_SEEDS=1000..2000` these.
 
 use std::time::Duration;
 
@@ -60,14 +61,24 @@ fn world(seed: u64) -> World {
 
 /// Plays `run` for each seed and names the one that fails.
 fn for_each_seed(count: u64, run: fn(u64)) {
-    let only: Option<u64> = std::env::var("SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seeds = only.map_or(0..count, |seed| seed..seed + 1);
+    let asked = |name| std::env::var(name).ok();
+    let number = |text: &str| text.parse::<u64>().expect("a number of seeds");
+    let seeds = match (asked("TIDEGATE_SEED"), asked("TIDEGATE_SEEDS")) {
+        (Some(seed), _) => number(&seed)..number(&seed) + 1,
+        (None, Some(seeds)) => match seeds.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&seeds),
+        },
+        (None, None) => 0..count,
+    };
     for seed in seeds {
         let outcome = std::panic::catch_unwind(|| run(seed));
         if let Err(panic) = outcome {
-            eprintln!("SEED={seed}");
+            let current = std::thread::current();
+            let test = current.name().unwrap_or_default();
+            eprintln!(
+                "seed {seed}: TIDEGATE_SEED={seed} cargo test -p tidegate-tcp --test simulation {test}"
+            );
             std::panic::resume_unwind(panic);
         }
     }
