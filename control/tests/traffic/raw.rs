@@ -23,12 +23,17 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn open(namespace: &Namespace) -> Self {
+        Self::on(namespace, "eth0")
+    }
+
+    /// The same on an interface of this name.
+    pub(crate) fn on(namespace: &Namespace, name: &str) -> Self {
         namespace.run(|| {
             let interface = getifaddrs()
                 .unwrap()
-                .filter(|entry| entry.interface_name == "eth0")
+                .filter(|entry| entry.interface_name == name)
                 .find_map(|entry| entry.address?.as_link_addr().copied())
-                .expect("each kernel's namespace has an eth0");
+                .expect("the namespace has such an interface");
             let socket = socket(
                 AddressFamily::Packet,
                 SockType::Raw,
