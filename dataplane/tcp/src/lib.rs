@@ -25,6 +25,7 @@ mod cookie;
 mod ecn;
 mod events;
 mod go_back;
+mod half_open;
 mod icmp;
 mod invariants;
 mod iss;
@@ -61,6 +62,7 @@ pub use congestion::{Ack, Congestion, CongestionKind, Cubic, NewReno, initial_wi
 pub use context::Context;
 pub use ecn::Ecn;
 pub use events::{Arrival, End, Events};
+pub use half_open::HalfOpen;
 pub use icmp::{IcmpError, IcmpKind};
 pub use iss::Secrets;
 pub use memory::{BLOCK_LEN, Chunk, Memory, MemoryConfig, MemoryCounts, MemoryFull};

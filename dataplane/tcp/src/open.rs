@@ -78,7 +78,7 @@ impl Tcb {
         self
     }
 
-    fn new(tuple: FourTuple, iss: SeqNum, mtu: u32, cx: &Context<'_>) -> Self {
+    pub(crate) fn new(tuple: FourTuple, iss: SeqNum, mtu: u32, cx: &Context<'_>) -> Self {
         let settings = cx.settings;
         let mss = mss_for(&tuple, mtu, settings);
         let mut flags = Flags::empty();

@@ -18,7 +18,11 @@ pub fn listen(seg: &Segment<'_>) -> Option<ResetReply> {
 }
 
 /// Whether the segment opens a connection: a SYN and neither RST nor ACK.
-pub(crate) fn check_opening(seg: &Segment<'_>) -> Result<(), Discard> {
+///
+/// # Errors
+///
+/// It does not, and this is what it is instead.
+pub fn check_opening(seg: &Segment<'_>) -> Result<(), Discard> {
     if seg.has(TcpFlags::RST) {
         return Err(Discard::TcpRstInListen);
     }

@@ -30,10 +30,8 @@ mod syn_sent;
 mod text;
 
 pub use closed::closed;
-pub use listen::listen;
+pub use listen::{check_opening, listen};
 pub use reset::ResetReply;
-
-pub(crate) use listen::check_opening;
 
 /// Why the steps of a case end before the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@
 //! | `call pause`, `read N`, `resume` | the user stops reading, reads so much, reads all again |
 //! | `call nodelay on`, `keepalive on`, `user_timeout S` | as in the settings, on one connection |
 //! | `icmp soft`, `hard`, `too_big MTU`, each with `seq N` `[! NAME]` | an ICMP error |
-//! | `expect state S`, `end E`, `no end`, `events A\|B`, `readable N`, `delivered N` | what the user sees |
+//! | `expect state S`, `end E`, `no end`, `events A\|B`, `readable N`, `delivered N`, `folded` | what the user sees |
 //! | `expect timer NAME S`, `no timer`, `rto S`, `srtt S`, `cwnd N`, `ssthresh N`, `urgent N` | what `ss` sees |
 //! | `expect info NAME VALUE` | a figure of STATUS by the name of its field |
 //!

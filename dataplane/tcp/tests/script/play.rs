@@ -42,6 +42,8 @@ pub(crate) struct Play {
     /// What went out and was not mentioned yet.
     sent: VecDeque<Sent>,
     is_reading: bool,
+    /// How often the TCB was folded.
+    folded: u32,
     delivered: u32,
     written: u32,
 }
@@ -105,6 +107,7 @@ impl Play {
             events: Events::empty(),
             sent: VecDeque::new(),
             is_reading: true,
+            folded: 0,
             delivered: 0,
             written: 0,
         }
@@ -310,6 +313,7 @@ impl Play {
                 bytes: out[..len].to_vec(),
             });
         }
+        self.fold();
         if self.tcb.as_ref().is_some_and(Tcb::is_finished) {
             let mut tcb = self.tcb.take().expect("it has just been asked");
             self.end = tcb.end();

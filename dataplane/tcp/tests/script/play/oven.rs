@@ -1,11 +1,31 @@
-//! A listener that answers SYNs by cookies (RFC 4987 3.6), as the worker has it.
+//! What a listener keeps of a SYN, as the worker has it: a folded TCB, or nothing but a cookie (RFC
+//! 4987 3.2 and 3.6).
 
-use tidegate_tcp::{Context, Secrets, Segment, Tcb, TxChecksumMode, arrive};
+use tidegate_tcp::{Context, HalfOpen, Secrets, Segment, Tcb, TxChecksumMode, arrive};
 use tidegate_wire::{Discard, Tcp};
 
 use super::{Play, Sent};
 
 impl Play {
+    /// Between two turns a passive connection is folded as long as it can be, so that every passive
+    /// conversation shows that nothing is lost by it.
+    pub(super) fn fold(&mut self) {
+        let Some(half_open) = self.tcb.as_ref().and_then(HalfOpen::fold) else {
+            return;
+        };
+        let ts_offset = self.ts_offset();
+        let cx = Context {
+            now: self.now,
+            settings: &self.settings,
+            memory: &mut self.memory,
+        };
+        let tcb = half_open.unfold(ts_offset, &cx);
+        tcb.assert_invariants(cx.memory);
+        assert_eq!(HalfOpen::fold(&tcb), Some(half_open));
+        self.tcb = Some(tcb);
+        self.folded += 1;
+    }
+
     /// A segment arrives at a listener that keeps nothing of a SYN.
     pub(super) fn give_to_oven(
         &mut self,
