@@ -184,7 +184,7 @@ impl Service {
             let Ok(page) = page.recv_timeout(RESETTING) else {
                 break;
             };
-            let flows = page.rows.iter().map(|row| row.flow).collect();
+            let flows = page.rows.iter().filter_map(|row| row.flow).collect();
             self.post(Command::App(AppCommand::Reset(flows)))?;
             from_slot = page.next_slot;
         }

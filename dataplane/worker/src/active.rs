@@ -70,8 +70,10 @@ impl Stack {
             remote: open.remote.ip(),
             remote_port: open.remote.port(),
         };
-        let (table, flows) = (&self.table, &self.flows);
-        let is_free = |tuple: &FourTuple| table.find(tuple, flows).is_none();
+        let (table, flows, half_opens) = (&self.table, &self.flows, &self.half_opens);
+        let is_free = |tuple: &FourTuple| {
+            table.find(tuple, flows).is_none() && half_opens.find(tuple).is_none()
+        };
         if open.local_port.is_some_and(|port| port != 0) {
             return is_free(&tuple).then_some(tuple).ok_or(OpenError::PortInUse);
         }

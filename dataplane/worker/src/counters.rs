@@ -96,7 +96,8 @@ counters! {
     Advertisements "advertisements" "Neighbour advertisements sent.";
     EchoReplies "echo_replies" "ICMP and ICMPv6 echo replies sent.";
     IcmpErrors "icmp_errors" "ICMP errors that reached the flow they are about.";
-    HalfOpened "half_opened" "SYNs that began a handshake.";
+    HalfOpened "half_opened" "SYNs that began a handshake which is kept, as a half-open connection.";
+    HalfOpenRecycled "half_open_recycled" "Half-open connections that nobody answered and that made room for a new SYN.";
     SyncookiesSent "syncookies_sent" "SYNs answered by a cookie, of which nothing is kept.";
     SyncookiesReceived "syncookies_recv" "Cookies that came back and were good.";
     SyncookiesFailed "syncookies_failed" "ACKs with a cookie that was wrong or too old.";

@@ -157,12 +157,15 @@ pub(crate) fn tell_error<A: App>(
         remote: quoted.dst,
         remote_port: quoted.dst_port,
     };
-    let slot = stack.table.find(&tuple, &stack.flows);
-    let id = stack.flows.id(slot.ok_or(Discard::IcmpNotForAFlow)?);
     let error = IcmpError {
         kind,
         seq: SeqNum::new(quoted.seq),
     };
+    let Some(slot) = stack.table.find(&tuple, &stack.flows) else {
+        let slot = stack.half_opens.find(&tuple);
+        return stack.on_icmp_half_open(slot.ok_or(Discard::IcmpNotForAFlow)?, error);
+    };
+    let id = stack.flows.id(slot);
     let events = stack
         .step(id, |flow, cx| flow.tcb.on_icmp(error, cx))
         .unwrap_or(Err(Discard::IcmpNotForAFlow))?;

@@ -3,8 +3,9 @@
 //! A SYN is for the listener of its exact address and port, else for the one of its port on all
 //! addresses. Two queues are bounded for each (Linux has the same two, with the same names):
 //!
-//! - the **SYN queue** counts half-open flows, `syn_backlog` at most. A SYN beyond that is
-//!   answered by a cookie ([`SynCookies`]) or discarded as `syn_queue_full`.
+//! - the **SYN queue** holds half-open connections, `syn_backlog` at most. A SYN beyond that takes
+//!   the place of the oldest, if that was sent its SYN-ACK again in vain; or it is answered by a
+//!   cookie ([`SynCookies`]), or discarded as `syn_queue_full`.
 //! - the **accept queue** holds flows whose handshake is done and that the application does not
 //!   take yet ([`App::is_ready`](crate::App::is_ready)), `backlog` at most. Beyond that the ACK that
 //!   would finish a handshake is discarded as `accept_queue_full`, or answered with a RST where
@@ -21,6 +22,7 @@ use tidegate_wire::Instant;
 
 use crate::cookie::SynCookies;
 use crate::flow::{FlowId, SettingsId};
+use crate::half_open::SynQueue;
 
 /// A listener of this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,7 +113,8 @@ pub struct ListenerRow {
 pub(crate) struct Listener {
     pub(crate) id: ListenerId,
     pub(crate) listen: Listen,
-    pub(crate) half_open: u32,
+    /// Its half-open connections.
+    pub(crate) syn_queue: SynQueue,
     pub(crate) queue: VecDeque<FlowId>,
     /// When a SYN was last answered by a cookie.
     pub(crate) cookie_sent_at: Option<Instant>,
@@ -120,7 +123,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Whether the SYN queue takes no more.
     pub(crate) const fn is_syn_queue_full(&self) -> bool {
-        self.half_open >= self.listen.syn_backlog
+        self.syn_queue.len >= self.listen.syn_backlog
     }
 
     /// Whether the accept queue takes no more.
@@ -154,7 +157,7 @@ impl Listeners {
         self.open.push(Listener {
             id,
             listen,
-            half_open: 0,
+            syn_queue: SynQueue::EMPTY,
             queue: VecDeque::with_capacity(listen.backlog as usize),
             cookie_sent_at: None,
         });
@@ -187,6 +190,12 @@ impl Listeners {
         self.open.iter_mut().find(|listener| listener.id == id)
     }
 
+    /// Half-open connections that all of them together may have.
+    pub(crate) fn syn_backlogs(&self) -> u32 {
+        let backlogs = self.open.iter().map(|open| open.listen.syn_backlog);
+        backlogs.fold(0, u32::saturating_add)
+    }
+
     /// All that are open.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Listener> {
         self.open.iter()
@@ -199,7 +208,7 @@ impl Listeners {
             .map(|listener| ListenerRow {
                 id: listener.id,
                 listen: listener.listen,
-                half_open: listener.half_open,
+                half_open: listener.syn_queue.len,
                 queued: u32::try_from(listener.queue.len()).unwrap_or(u32::MAX),
             })
             .collect()

@@ -193,6 +193,18 @@ impl Neighbours {
         })
     }
 
+    /// Where a station is known to live. To be asked so does not keep it in the table.
+    pub(crate) fn known(&self, way: Way) -> Option<Link> {
+        let index = self.find(way.port, way.next_hop)?;
+        let neighbour = self.slots[index as usize].neighbour.as_ref()?;
+        let is_known = matches!(neighbour.standing, Standing::Known | Standing::Confirming);
+        is_known.then_some(Link {
+            port: neighbour.port,
+            mac: neighbour.mac,
+            vlan: neighbour.vlan,
+        })
+    }
+
     /// What the entry is good for; `None` where it was forgotten.
     pub(crate) fn hop(&mut self, id: HopId) -> Option<Hop> {
         let slot = self.slots.get_mut(id.index as usize)?;

@@ -1,25 +1,25 @@
-//! Passive opens: a SYN comes to a listener (RFC 9293 sections 3.10.7.1 and 3.10.7.2), and the
-//! handshake that follows.
+//! Passive opens: a SYN comes to a listener (RFC 9293 sections 3.10.7.1 and 3.10.7.2), and flows
+//! leave it for the application.
 
-use tidegate_tcp::{Context, ResetReply, Segment, SeqNum, Tcb, arrive};
+use tidegate_tcp::{Context, HalfOpen, ResetReply, Segment, SeqNum, State, Tcb, arrive};
 use tidegate_wire::{Discard, TcpFlags};
 
 use crate::app::App;
-use crate::cookie::SynAck;
+use crate::cookie::SynCookies;
 use crate::counters::Counter;
 use crate::flow::{Due, Flow, FlowId, Phase};
-use crate::listener::{Listen, ListenerId};
+use crate::half_open::Origin;
+use crate::listener::ListenerId;
+use crate::reply::Reply;
 use crate::stack::Stack;
 
-/// What becomes of a segment that belongs to no flow.
+/// What becomes of a segment that belongs to no flow and to no half-open connection.
 #[derive(Debug)]
 pub(crate) enum Stray {
-    /// It opened a flow.
-    Opened,
+    /// It made a half-open connection, whose SYN-ACK this is.
+    Opened(Reply),
     /// It is answered by a SYN-ACK, and nothing is kept.
-    Answered(SynAck),
-    /// It brought a cookie back and is for the flow in this slot.
-    Restored(u32),
+    Answered(Reply),
     /// It is discarded, and answered with a RST where there is one.
     Discarded(Discard, Option<ResetReply>),
 }
@@ -27,20 +27,24 @@ pub(crate) enum Stray {
 /// RFC 9293 3.10.7.2: an ACK for a listener that makes nothing gets a RST. One for which there
 /// was only no room gets none, so that it can come again.
 fn answer_in_listen(discard: Discard, seg: &Segment<'_>) -> Option<ResetReply> {
-    let is_refused = matches!(
-        discard,
-        Discard::TcpAckInListen | Discard::TcpCookieWrong | Discard::TcpRstInListen
-    );
+    let is_refused = matches!(discard, Discard::TcpAckInListen | Discard::TcpCookieWrong);
     arrive::listen(seg).filter(|_| is_refused)
 }
 
+impl Stray {
+    /// A segment that a listener does not take.
+    pub(crate) fn refused(discard: Discard, seg: &Segment<'_>) -> Self {
+        Self::Discarded(discard, answer_in_listen(discard, seg))
+    }
+}
+
 impl Stack {
-    /// A segment that belongs to no flow. `vlan` is the tag of its frame; `iss_after` is the initial
-    /// sequence number that a segment may have which reopens a connection out of TIME_WAIT.
-    pub(crate) fn on_stray<A: App>(
+    /// A segment that belongs to no flow. `iss_after` is the initial sequence number that a segment
+    /// may have which reopens a connection out of TIME_WAIT.
+    pub(crate) fn on_stray(
         &mut self,
-        app: &A,
-        (seg, vlan): (&Segment<'_>, Option<u16>),
+        seg: &Segment<'_>,
+        origin: Origin,
         iss_after: Option<SeqNum>,
     ) -> Stray {
         if let Err(discard) = self.check_addresses(seg) {
@@ -55,37 +59,84 @@ impl Stack {
             };
             return Stray::Discarded(discard, reply);
         };
-        let (id, listen) = (listener.id, listener.listen);
-        let is_full = listener.is_syn_queue_full();
-        if seg.flags.contains(TcpFlags::ACK) {
-            return match self.take_cookie(app, (seg, vlan), id) {
-                Ok(slot) => Stray::Restored(slot),
-                Err(discard) => Stray::Discarded(discard, answer_in_listen(discard, seg)),
-            };
+        let id = listener.id;
+        self.on_syn(seg, origin, (id, iss_after))
+            .unwrap_or_else(|discard| Stray::refused(discard, seg))
+    }
+
+    /// A SYN comes to a listener, or something else that it does not want.
+    fn on_syn(
+        &mut self,
+        seg: &Segment<'_>,
+        origin: Origin,
+        (id, iss_after): (ListenerId, Option<SeqNum>),
+    ) -> Result<Stray, Discard> {
+        arrive::check_opening(seg)?;
+        let mtu = self.mtu_towards(seg)?;
+        if self.flows.is_full() && !self.recycle_time_wait() {
+            return Err(Discard::FlowTableFull);
         }
         // A number that has to fit the old connection's is no cookie.
-        if seg.flags.contains(TcpFlags::SYN) && listener.is_baking() && iss_after.is_none() {
-            return match self.bake(seg, id) {
-                Ok(syn_ack) => Stray::Answered(syn_ack),
-                Err(discard) => Stray::Discarded(discard, None),
-            };
+        let is_baking = self.make_room_for_syn(id, iss_after.is_none())?;
+        if is_baking {
+            return self.bake(seg, mtu, id).map(Stray::Answered);
         }
-        let tcb = match self.new_passive_tcb(seg, &listen, iss_after, is_full) {
-            Ok(tcb) => tcb,
-            Err(discard) => return Stray::Discarded(discard, None),
+        let iss = iss_after.unwrap_or_else(|| self.secrets.iss(&seg.tuple, self.now));
+        let settings = self.settings_of_listener(id);
+        let mut cx = Context {
+            now: self.now,
+            settings: &self.settings[settings],
+            memory: &mut self.memory,
         };
-        let mut flow = Flow::new(tcb, listen.settings, Phase::HalfOpen);
-        flow.tag = listen.tag;
-        flow.listener = Some(id);
-        self.enter_hop(&mut flow, vlan);
-        if self.enter(flow).is_none() {
-            return Stray::Discarded(Discard::FlowTableFull, None);
+        let ts_offset = self.secrets.ts_offset(&seg.tuple);
+        let mut tcb = Tcb::accept(seg, iss, mtu, &mut cx)?.with_ts_offset(ts_offset);
+        let reply = Reply::poll(&mut tcb, &mut cx).ok_or(Discard::SynQueueFull)?;
+        let half_open = HalfOpen::fold(&tcb).ok_or(Discard::SynQueueFull)?;
+        let listener = self.listeners.of_mut(id).ok_or(Discard::TcpNoListener)?;
+        if !self
+            .half_opens
+            .insert(half_open, origin, listener, self.now)
+        {
+            return Err(Discard::SynQueueFull);
         }
-        if let Some(listener) = self.listeners.of_mut(id) {
-            listener.half_open += 1;
-        }
+        self.counters.enter_state(State::SynReceived);
         self.count(Counter::HalfOpened);
-        Stray::Opened
+        Ok(Stray::Opened(reply))
+    }
+
+    /// Finds a place for a SYN; answers whether it shall be answered by a cookie.
+    fn make_room_for_syn(&mut self, id: ListenerId, may_bake: bool) -> Result<bool, Discard> {
+        let listener = self.listeners.of(id).ok_or(Discard::TcpNoListener)?;
+        let cookies = listener.listen.syn_cookies;
+        if cookies == SynCookies::Always && may_bake {
+            return Ok(true);
+        }
+        if !listener.is_syn_queue_full() {
+            return Ok(false);
+        }
+        // RFC 4987 3.4: the oldest makes room, if its SYN-ACK went out again and nobody cared.
+        let oldest = self.half_opens.oldest(&listener.syn_queue);
+        let oldest = oldest.filter(|(_, record)| record.half_open.is_retried());
+        if let Some(slot) = oldest.map(|(slot, _)| slot) {
+            self.remove_half_open(slot);
+            self.count(Counter::HalfOpenRecycled);
+            self.count(Counter::HandshakesLost);
+            return Ok(false);
+        }
+        if cookies != SynCookies::Off && may_bake {
+            return Ok(true);
+        }
+        Err(Discard::SynQueueFull)
+    }
+
+    /// The listener of a segment that may bring a cookie back.
+    pub(crate) fn listener_of_cookie(&self, seg: &Segment<'_>) -> Option<ListenerId> {
+        if !seg.flags.contains(TcpFlags::ACK) || self.check_addresses(seg).is_err() {
+            return None;
+        }
+        let (local, port) = (seg.tuple.local, seg.tuple.local_port);
+        let listener = self.listeners.find(local, port)?;
+        listener.expects_cookie(self.now).then_some(listener.id)
     }
 
     /// Whether both addresses are those of one station each, and ours is ours.
@@ -109,34 +160,6 @@ impl Stack {
         Ok(())
     }
 
-    /// The TCB of a SYN that a listener takes.
-    fn new_passive_tcb(
-        &mut self,
-        seg: &Segment<'_>,
-        listen: &Listen,
-        iss_after: Option<SeqNum>,
-        is_syn_queue_full: bool,
-    ) -> Result<Tcb, Discard> {
-        let mtu = self.mtu_towards(seg);
-        let iss = iss_after.unwrap_or_else(|| self.secrets.iss(&seg.tuple, self.now));
-        let mut cx = Context {
-            now: self.now,
-            settings: &self.settings[usize::from(listen.settings.0)],
-            memory: &mut self.memory,
-        };
-        let tcb = Tcb::accept(seg, iss, mtu.unwrap_or(0), &mut cx)?;
-        // The segment is a SYN that we would take; now it is asked whether we can. Nothing is held
-        // by a TCB that has not moved yet, so dropping it loses nothing.
-        mtu?;
-        if is_syn_queue_full {
-            return Err(Discard::SynQueueFull);
-        }
-        if self.flows.is_full() && !self.recycle_time_wait() {
-            return Err(Discard::FlowTableFull);
-        }
-        Ok(tcb.with_ts_offset(self.secrets.ts_offset(&seg.tuple)))
-    }
-
     /// The largest datagram of the way to where a segment came from.
     pub(crate) fn mtu_towards(&self, seg: &Segment<'_>) -> Result<u32, Discard> {
         let way = self.routes.way_to(seg.tuple.remote);
@@ -156,27 +179,6 @@ impl Stack {
         }
     }
 
-    /// A half-open flow gets a segment while its accept queue may be full: shall it be dropped?
-    pub(crate) fn check_accept_queue<A: App>(
-        &mut self,
-        app: &A,
-        id: FlowId,
-    ) -> Result<(), Discard> {
-        let Some(flow) = self.flows.of(id) else {
-            return Ok(());
-        };
-        let Some(listener) = flow.listener else {
-            return Ok(());
-        };
-        self.check_room(app, listener).inspect_err(|_| {
-            let listener = self.listeners.of(listener);
-            if listener.is_some_and(|listener| listener.listen.abort_on_overflow) {
-                self.count(Counter::AcceptAborted);
-                self.with_flow(id, |flow, cx| flow.tcb.abort(cx));
-            }
-        })
-    }
-
     /// Whether a flow that finishes its handshake now has a place, with the application or in the
     /// accept queue.
     pub(crate) fn check_room<A: App>(&self, app: &A, id: ListenerId) -> Result<(), Discard> {
@@ -193,7 +195,6 @@ impl Stack {
 
     /// A flow that came to a listener has finished its handshake.
     pub(crate) fn on_handshake<A: App>(&mut self, app: &A, id: FlowId) {
-        self.leave_syn_queue(id);
         let listener = self.flows.of(id).and_then(|flow| flow.listener);
         let Some(listener) = listener.and_then(|id| self.listeners.of_mut(id)) else {
             // The listener was closed meanwhile. Nobody is there to take the flow.
@@ -251,20 +252,9 @@ impl Stack {
         let Some(flow) = self.flows.of(id) else {
             return;
         };
-        if flow.phase == Phase::HalfOpen {
-            self.leave_syn_queue(id);
-            return;
-        }
         let listener = flow.listener;
         if let Some(listener) = listener.and_then(|id| self.listeners.of_mut(id)) {
             listener.queue.retain(|other| *other != id);
-        }
-    }
-
-    fn leave_syn_queue(&mut self, id: FlowId) {
-        let listener = self.flows.of(id).and_then(|flow| flow.listener);
-        if let Some(listener) = listener.and_then(|id| self.listeners.of_mut(id)) {
-            listener.half_open = listener.half_open.saturating_sub(1);
         }
     }
 }

@@ -13,12 +13,12 @@ use tidegate_wire::{Body, Discard, Ethernet, Ip, MacAddr, PROTOCOL_TCP, Packet, 
 
 use crate::app::App;
 use crate::counters::Counter;
-use crate::flow::Phase;
+use crate::half_open::Origin;
 use crate::neighbour::Lesson;
 use crate::passive::Stray;
 use crate::port_tx::PortTx;
 use crate::stack::Stack;
-use crate::{arp, icmp, tell};
+use crate::{arp, handshake, icmp, tell};
 
 /// What a frame was good for, where it was not discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ fn on_packet<P: Port, A: App>(
                 learn_from_frame(stack, number, ethernet, ip);
             }
             let seg = Segment::new(ip, tcp, text);
-            on_segment(port, (stack, app), (ethernet, ip), (seg, slot))
+            on_segment((port, number), (stack, app), (ethernet, ip), (seg, slot))
         }
         Body::Arp(packet) => arp::on_arp(port, number, stack, (ethernet, packet)),
         Body::Icmpv4(ip, message) => {
@@ -139,7 +139,7 @@ fn learn_from_frame(stack: &mut Stack, port: u16, ethernet: &Ethernet, ip: &Ip) 
 
 /// A segment arrives. `slot` is where its flow was when the burst was looked up.
 fn on_segment<P: Port, A: App>(
-    port: &mut PortTx<P>,
+    (port, number): (&mut PortTx<P>, u16),
     (stack, app): (&mut Stack, &mut A),
     (ethernet, ip): (&Ethernet, &Ip),
     (seg, slot): (Segment<'_>, Option<u32>),
@@ -154,27 +154,10 @@ fn on_segment<P: Port, A: App>(
     let slot = slot
         .filter(is_still_there)
         .or_else(|| stack.table.find(&seg.tuple, &stack.flows));
-    let slot = match slot {
-        Some(slot) => slot,
-        None => match stack.on_stray(app, (&seg, ethernet.vlan), None) {
-            Stray::Restored(slot) => slot,
-            stray @ (Stray::Opened | Stray::Answered(_) | Stray::Discarded(..)) => {
-                return answer_stray(port, stack, (ethernet, ip), stray);
-            }
-        },
+    let Some(slot) = slot else {
+        return on_stray((port, number), (stack, app), (ethernet, ip), seg);
     };
     let id = stack.flows.id(slot);
-    let is_half_open = stack
-        .flows
-        .of(id)
-        .is_some_and(|flow| flow.phase == Phase::HalfOpen);
-    if is_half_open && finishes_handshake(&seg) {
-        let checked = stack.check_accept_queue(app, id);
-        if checked.is_err() {
-            tell::on_events(app, stack, id, Events::empty());
-            return checked.map(|()| Fate::Delivered);
-        }
-    }
     let arrival = stack.step(id, |flow, cx| flow.tcb.on_segment(seg, cx));
     let arrival = match arrival.unwrap_or(Err(Discard::TcpNoListener)) {
         Ok(arrival) => arrival,
@@ -184,29 +167,50 @@ fn on_segment<P: Port, A: App>(
         }
     };
     if arrival.events.contains(Events::SUPERSEDED) {
-        return reopen(port, (stack, app), (ethernet, ip), (seg, slot));
+        return reopen((port, number), (stack, app), (ethernet, ip), (seg, slot));
     }
-    stack.count(Counter::RxSegments);
-    stack
-        .counters
-        .add(Counter::RxTextBytes, seg.text.len() as u64);
-    if seg.is_marked() {
-        stack.count(Counter::RxMarks);
-    }
+    stack.count_segment(&seg);
     tell::on_arrival(app, stack, id, &arrival);
     Ok(Fate::Delivered)
 }
 
-/// Whether a segment to a half-open flow is the ACK that it waits for.
-fn finishes_handshake(seg: &Segment<'_>) -> bool {
-    use tidegate_wire::TcpFlags;
+impl Stack {
+    /// Counts a segment that a flow took.
+    pub(crate) fn count_segment(&self, seg: &Segment<'_>) {
+        self.count(Counter::RxSegments);
+        self.counters
+            .add(Counter::RxTextBytes, seg.text.len() as u64);
+        if seg.is_marked() {
+            self.count(Counter::RxMarks);
+        }
+    }
+}
 
-    seg.flags.contains(TcpFlags::ACK) && !seg.flags.intersects(TcpFlags::RST | TcpFlags::SYN)
+/// A segment that belongs to no flow.
+fn on_stray<P: Port, A: App>(
+    (port, number): (&mut PortTx<P>, u16),
+    (stack, app): (&mut Stack, &mut A),
+    (ethernet, ip): (&Ethernet, &Ip),
+    seg: Segment<'_>,
+) -> Result<Fate, Discard> {
+    let origin = stack.origin_of(&seg, ethernet, number);
+    if let Some(slot) = stack.half_opens.find(&seg.tuple) {
+        return handshake::on_segment((port, origin), (stack, app), ethernet, (seg, slot));
+    }
+    let stray = match stack.listener_of_cookie(&seg) {
+        None => stack.on_stray(&seg, origin, None),
+        Some(listener) => match handshake::on_cookie((stack, app), ethernet, seg, listener) {
+            Ok(None) => return Ok(Fate::Delivered),
+            Ok(Some(reply)) => Stray::Answered(reply),
+            Err(discard) => Stray::refused(discard, &seg),
+        },
+    };
+    answer_stray((port, origin), stack, (ethernet, ip), stray)
 }
 
 /// RFC 9293 3.6.1, MAY-2: the flow in `slot` was in TIME_WAIT and gives way to the SYN.
 fn reopen<P: Port, A: App>(
-    port: &mut PortTx<P>,
+    (port, number): (&mut PortTx<P>, u16),
     (stack, app): (&mut Stack, &mut A),
     (ethernet, ip): (&Ethernet, &Ip),
     (seg, slot): (Segment<'_>, u32),
@@ -221,30 +225,31 @@ fn reopen<P: Port, A: App>(
     tell::force_end(app, stack, stack.flows.id(slot));
     stack.remove(slot);
     stack.count(Counter::TimeWaitReused);
-    let stray = stack.on_stray(app, (&seg, ethernet.vlan), iss);
-    answer_stray(port, stack, (ethernet, ip), stray)
+    let origin = stack.origin_of(&seg, ethernet, number);
+    let stray = stack.on_stray(&seg, origin, iss);
+    answer_stray((port, origin), stack, (ethernet, ip), stray)
 }
 
 /// What is sent for a segment that belongs to no flow.
 fn answer_stray<P: Port>(
-    port: &mut PortTx<P>,
+    (port, origin): (&mut PortTx<P>, Origin),
     stack: &mut Stack,
     (ethernet, ip): (&Ethernet, &Ip),
     stray: Stray,
 ) -> Result<Fate, Discard> {
     match stray {
-        Stray::Opened | Stray::Restored(_) => {
+        Stray::Opened(reply) => {
+            // One that finds no room is as good as lost, and goes again like one that was.
+            match reply.send(port, &origin, stack.now) {
+                Ok(()) => stack.count(Counter::TxSegments),
+                Err(discard) => stack.counters.lose(discard),
+            }
             stack.count(Counter::RxSegments);
             Ok(Fate::Delivered)
         }
-        Stray::Answered(syn_ack) => {
-            let header = Ip {
-                hop_limit: syn_ack.hop_limit,
-                traffic_class: syn_ack.traffic_class,
-                ..back_ip(ip)
-            };
-            let segment = syn_ack.bytes.as_slice();
-            send_segment(port, stack, (ethernet, &header), segment).map(|()| Fate::Answered)
+        Stray::Answered(reply) => {
+            reply.send(port, &origin, stack.now)?;
+            Ok(Fate::Answered)
         }
         Stray::Discarded(discard, reply) => {
             if let Some(reply) = reply {
@@ -261,27 +266,16 @@ fn send_reset<P: Port>(
     (ethernet, ip): (&Ethernet, &Ip),
     reply: &ResetReply,
 ) {
-    let mut segment = [0; ResetReply::LEN];
-    reply.emit(&mut segment);
-    match send_segment(port, stack, (ethernet, &back_ip(ip)), &segment) {
+    // Only a frame to our own address carries a segment.
+    let (ethernet, ip) = (back(ethernet, ethernet.dst), back_ip(ip));
+    let payload = (PROTOCOL_TCP, ResetReply::LEN);
+    let sent = port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
+        reply.emit(bytes);
+    });
+    match sent {
         Ok(()) => stack.count(Counter::ResetsSent),
         Err(discard) => stack.counters.lose(discard),
     }
-}
-
-/// Sends a segment that belongs to no flow back to where a frame came from.
-fn send_segment<P: Port>(
-    port: &mut PortTx<P>,
-    stack: &Stack,
-    (ethernet, ip): (&Ethernet, &Ip),
-    segment: &[u8],
-) -> Result<(), Discard> {
-    // Only a frame to our own address carries a segment.
-    let ethernet = back(ethernet, ethernet.dst);
-    let payload = (PROTOCOL_TCP, segment.len());
-    port.send_datagram((&ethernet, ip), payload, stack.now, |bytes| {
-        bytes[..segment.len()].copy_from_slice(segment);
-    })
 }
 
 /// The header of a frame from `own` that goes back where another came from, in the same VLAN.

@@ -195,6 +195,8 @@ impl Stack {
         }
         let timers = self.wheel.next_deadline();
         let neighbours = self.neighbours.next_deadline();
-        timers.into_iter().chain(neighbours).min()
+        let half_opens = self.half_opens.next_deadline();
+        let first = timers.into_iter().chain(neighbours);
+        first.chain(half_opens).min()
     }
 }

@@ -15,6 +15,7 @@ use tidegate_wire::{Instant, MacAddr};
 use crate::config::WorkerConfig;
 use crate::counters::{Counter, Gauges, SharedCounters};
 use crate::flow::{Due, Flow, FlowId, Flows, Phase, SettingsId};
+use crate::half_open::HalfOpens;
 use crate::listener::{Listen, ListenError, ListenerId, Listeners};
 use crate::neighbour::Neighbours;
 use crate::open::LocalPorts;
@@ -48,6 +49,8 @@ pub struct Stack {
     pub(crate) time_wait: IndexQueue,
     pub(crate) time_wait_max: u32,
     pub(crate) listeners: Listeners,
+    /// Connections that came to a listener and are no flows yet.
+    pub(crate) half_opens: HalfOpens,
     pub(crate) local_ports: LocalPorts,
     pub(crate) routes: Routes,
     pub(crate) neighbours: Neighbours,
@@ -85,6 +88,7 @@ impl Stack {
             time_wait: IndexQueue::new(flows_max),
             time_wait_max: config.time_wait_max,
             listeners: Listeners::default(),
+            half_opens: HalfOpens::new(key(4)),
             local_ports: LocalPorts::new(config.local_ports, key(2)),
             routes: Routes::new(config.interfaces),
             neighbours: Neighbours::new(config.neighbours_max, key(3)),
@@ -114,15 +118,22 @@ impl Stack {
         if self.settings_of(listen.settings).is_none() {
             return Err(ListenError::NoSuchSettings);
         }
-        self.listeners.open(listen)
+        let id = self.listeners.open(listen)?;
+        self.half_opens.reserve(self.listeners.syn_backlogs());
+        Ok(id)
     }
 
     /// Closes a listener. Flows that the application has go on; those in the accept queue are
-    /// reset, and half-open ones when they finish their handshake.
+    /// reset, and half-open connections are forgotten.
     pub fn unlisten(&mut self, listener: ListenerId) {
-        let Some(closed) = self.listeners.close(listener) else {
+        let Some(mut closed) = self.listeners.close(listener) else {
             return;
         };
+        while let Some((slot, _)) = self.half_opens.oldest(&closed.syn_queue) {
+            self.half_opens.remove(slot, Some(&mut closed.syn_queue));
+            self.counters.leave_state(State::SynReceived);
+            self.count(Counter::HandshakesLost);
+        }
         for flow in closed.queue {
             self.with_flow(flow, |flow, cx| flow.tcb.abort(cx));
         }
@@ -289,7 +300,7 @@ impl Stack {
     /// How many flows there are, half-open ones and those in TIME_WAIT included.
     #[must_use]
     pub fn flows(&self) -> u32 {
-        self.flows.len()
+        self.flows.len() + self.half_opens.len()
     }
 
     /// Text blocks and range sets, free and in all.

@@ -21,7 +21,7 @@ use crate::flow::{Flow, FlowId};
 use crate::neighbour::{Hop, Link};
 use crate::port_tx::PortTx;
 use crate::stack::Stack;
-use crate::{arp, icmp, ndp};
+use crate::{arp, handshake, icmp, ndp};
 
 /// Segments of one flow in a turn: an initial window and a little more (RFC 6928). Fewer make more
 /// turns of a bulk flow, more let it delay all others longer.
@@ -50,6 +50,7 @@ pub(crate) fn transmit<P: Port, A: App>(
     if stack.neighbours.take_news() {
         stack.unpark();
     }
+    sent += handshake::send_again(ports, stack);
     sent += send_flows(ports, stack, app);
     // After the flows, because they are who asks.
     sent += send_questions(ports, stack);

@@ -94,7 +94,7 @@ impl Entry {
 /// Timers of all slots; see the module.
 #[derive(Debug)]
 pub struct Wheel {
-    entries: Box<[Entry]>,
+    entries: Vec<Entry>,
     /// First entry of each place, and of the list of those due.
     heads: [u32; LEVELS * PLACES + 1],
     /// Which places of a level hold something.
@@ -113,11 +113,17 @@ impl Wheel {
     pub fn new(slots: u32) -> Self {
         let entry = Entry::new(NEVER, NOWHERE);
         Self {
-            entries: vec![entry; slots as usize].into(),
+            entries: vec![entry; slots as usize],
             heads: [END; LEVELS * PLACES + 1],
             occupied: [0; LEVELS],
             elapsed: 0,
         }
+    }
+
+    /// Makes room for slots below `slots`, where there is less. It allocates.
+    pub(crate) fn grow(&mut self, slots: u32) {
+        let len = self.entries.len().max(slots as usize);
+        self.entries.resize(len, Entry::new(NEVER, NOWHERE));
     }
 
     /// Lets `slot` be due at `deadline` instead of whenever it was, or not at all.

@@ -94,7 +94,7 @@ fn flows_are_told_of_page_by_page() {
         assert_eq!(row.listener, Some(listener));
         assert_eq!(row.tcb.state, State::Established);
         assert_eq!(row.tcb.tuple.local_port, 7);
-        assert_eq!(net.b.stack().tuple(row.flow), Some(row.tcb.tuple));
+        assert_eq!(net.b.stack().tuple(row.flow.unwrap()), Some(row.tcb.tuple));
         assert!(row.tcb.cwnd > 0 && row.tcb.rto > Duration::ZERO);
     }
 }

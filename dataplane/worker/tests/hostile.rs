@@ -154,11 +154,23 @@ fn a_syn_that_finds_the_flow_table_full_is_counted() {
     };
     let mut probe = Probe::new(Echo::ready(), config);
     probe.worker.stack_mut().listen(Listen::on(7)).unwrap();
-    for port in 1..=6 {
-        ask(&mut probe, &tcp((port, 7), (1, 0), TcpFlags::SYN), b"");
+    let frame = probe.arp(ArpOp::Request, "192.0.2.2", "192.0.2.1");
+    probe.ask(&frame);
+    let syn = |port| tcp((port, 7), (1, 0), TcpFlags::SYN);
+    let early = ask(&mut probe, &syn(5), b"").unwrap();
+    for port in 1..=4 {
+        let answer = ask(&mut probe, &syn(port), b"").unwrap();
+        let ack = tcp((port, 7), (2, answer.seq.wrapping_add(1)), TcpFlags::ACK);
+        ask(&mut probe, &ack, b"");
     }
-    assert_eq!(probe.worker.stack().flows(), 4);
+    assert_eq!(probe.worker.counters().in_state(State::Established), 4);
+    assert!(ask(&mut probe, &syn(6), b"").is_none());
+    assert_eq!(probe.discarded(Discard::FlowTableFull), 1);
+    // Nor is there a place for one whose handshake ends now; its record stays.
+    let ack = tcp((5, 7), (2, early.seq.wrapping_add(1)), TcpFlags::ACK);
+    assert!(ask(&mut probe, &ack, b"").is_none());
     assert_eq!(probe.discarded(Discard::FlowTableFull), 2);
+    assert_eq!(probe.worker.counters().in_state(State::SynReceived), 1);
 }
 
 #[test]
@@ -166,12 +178,25 @@ fn a_flood_from_the_link_itself_does_not_grow_the_neighbour_table() {
     let mut probe = probe();
     for n in 3..200u32 {
         let src = format!("192.0.2.{n}");
-        let syn = probe.segment(
-            (&src, "192.0.2.1"),
-            &tcp((80, 7), (n, 0), TcpFlags::SYN),
-            b"",
-        );
-        probe.ask(&syn);
+        let header = tcp((80, 7), (n, 0), TcpFlags::SYN);
+        let syn = probe.segment((&src, "192.0.2.1"), &header, b"");
+        // Nobody is asked for: a SYN-ACK goes back where its SYN came from.
+        let frames = probe.ask(&syn);
+        assert_eq!(frames.len(), segments(&frames).len());
+    }
+    probe.worker.publish();
+    let snapshot = probe.worker.counters().snapshot();
+    assert_eq!(snapshot.of("neighbours"), Some(1));
+    // Those who finish their handshakes are asked for, as far as there is room for them.
+    pass(&mut probe, 100);
+    for n in 201..250u32 {
+        let src = format!("192.0.2.{n}");
+        let from = (&*src, "192.0.2.1");
+        let syn = probe.segment(from, &tcp((80, 7), (n, 0), TcpFlags::SYN), b"");
+        let answer = segments(&probe.ask(&syn))[0];
+        let header = tcp((80, 7), (n + 1, answer.seq.wrapping_add(1)), TcpFlags::ACK);
+        let text = probe.segment(from, &header, b"text");
+        probe.ask(&text);
     }
     let counters = probe.worker.counters();
     assert!(counters.lost(Discard::NeighbourTableFull) > 0);

@@ -381,15 +381,24 @@ fn a_peer_in_a_vlan_is_answered_in_it() {
     let mut probe = Probe::new(Echo::ready(), WorkerConfig::default());
     probe.worker.stack_mut().listen(Listen::on(7)).unwrap();
     probe.vlan = Some(7);
-    // The first contact is the SYN itself: the peer is asked for in the same VLAN.
     let syn = probe.segment(FROM_PEER, &tcp((5_000, 7), (100, 0), TcpFlags::SYN), b"");
     let frames = probe.ask(&syn);
     let vlan_of = |frame: &Vec<u8>| Ethernet::parse(frame).unwrap().0.vlan;
+    let syn_ack = segments(&frames)[0];
+    assert_eq!((syn_ack.flags, vlan_of(&frames[0])), (SYN_ACK, Some(7)));
+    // When there is something to say, the peer is asked for in the same VLAN.
+    let text = tcp(
+        (5_000, 7),
+        (101, syn_ack.seq.wrapping_add(1)),
+        TcpFlags::ACK,
+    );
+    let text = probe.segment(FROM_PEER, &text, b"text");
+    let frames = probe.ask(&text);
     assert!(matches!(body(&frames[0]), Body::Arp(_)));
     assert_eq!(vlan_of(&frames[0]), Some(7));
     let reply = probe.arp(ArpOp::Reply, PEER, US);
     let frames = probe.ask(&reply);
-    assert_eq!(segments(&frames)[0].flags, SYN_ACK);
+    assert_eq!(segments(&frames)[0].ack, 105);
     assert_eq!(vlan_of(&frames[0]), Some(7));
 }
 

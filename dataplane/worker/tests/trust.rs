@@ -38,13 +38,18 @@ fn a_segment_tells_where_its_sender_lives_only_where_frames_are_trusted() {
     for trusted in [false, true] {
         let mut probe = probe(trusted);
         let syn = probe.segment((PEER, US), &tcp((81, 9), (1, 0), TcpFlags::SYN), b"");
+        // A SYN-ACK goes back where the SYN came from; no table is asked and none is filled.
         let frames = probe.ask(&syn);
-        assert_eq!(frames.len(), 1);
+        assert_eq!((frames.len(), to(&frames[0])), (1, probe.mac));
+        let syn_ack = segments(&frames)[0];
+        assert_eq!(syn_ack.flags, TcpFlags::SYN | TcpFlags::ACK);
+        let text = tcp((81, 9), (2, syn_ack.seq.wrapping_add(1)), TcpFlags::ACK);
+        let text = probe.segment((PEER, US), &text, b"text");
+        let frames = probe.ask(&text);
         let is_asked_for = matches!(body(&frames[0]), Body::Arp(_));
         assert_eq!(is_asked_for, !trusted);
         if trusted {
             assert_eq!(to(&frames[0]), probe.mac);
-            assert_eq!(segments(&frames)[0].flags, TcpFlags::SYN | TcpFlags::ACK);
         }
     }
 }
@@ -81,11 +86,11 @@ fn what_is_known_is_not_replaced_and_no_router_is_taken_for_a_station() {
     let syn = probe.segment((PEER, US), &tcp((82, 9), (1, 0), TcpFlags::SYN), b"");
     assert_eq!(to(&probe.ask(&syn)[0]), right);
     // Somebody from elsewhere is answered by way of the router, which is asked for.
-    let syn = probe.segment(
-        ("198.51.100.7", US),
-        &tcp((83, 9), (1, 0), TcpFlags::SYN),
-        b"",
-    );
-    let frames = probe.ask(&syn);
+    let far = ("198.51.100.7", US);
+    let syn = probe.segment(far, &tcp((83, 9), (1, 0), TcpFlags::SYN), b"");
+    let syn_ack = segments(&probe.ask(&syn))[0];
+    let text = tcp((83, 9), (2, syn_ack.seq.wrapping_add(1)), TcpFlags::ACK);
+    let text = probe.segment(far, &text, b"text");
+    let frames = probe.ask(&text);
     assert!(matches!(body(&frames[0]), Body::Arp(arp) if arp.target_ip.octets()[3] == 254));
 }
