@@ -205,6 +205,18 @@ impl HalfOpens {
         Some((queue.oldest, self.records.at(queue.oldest)?))
     }
 
+    /// Panics where the links of a listener's queue are broken; answers how many are in it.
+    pub(crate) fn assert_queue(&self, listener: ListenerId, queue: &SynQueue) -> u32 {
+        let (mut len, mut last, mut slot) = (0, END, queue.oldest);
+        while let Some(record) = self.records.at(slot) {
+            assert_eq!((record.listener, record.older), (listener, last));
+            len += 1;
+            (last, slot) = (slot, record.newer);
+        }
+        assert_eq!((len, last), (queue.len, queue.newest), "{listener:?}");
+        len
+    }
+
     /// Takes one whose time has come.
     pub(crate) fn poll_expired(&mut self, now: Instant) -> Option<u32> {
         self.wheel.poll_expired(now)

@@ -21,6 +21,26 @@ impl Stack {
         assert_eq!(found, self.flows.len(), "flows that no slot holds");
         assert_eq!(self.table.len(), found, "the table has more or less");
         assert!(self.time_wait.len() <= found, "TIME_WAIT without a flow");
+        self.assert_half_opens();
+    }
+
+    /// Each half-open connection is found, agrees with itself, and stands in its listener's queue.
+    fn assert_half_opens(&mut self) {
+        for slot in 0..self.half_opens.slots_used() {
+            let Some(record) = self.half_opens.at(slot).copied() else {
+                continue;
+            };
+            let tuple = record.half_open.tuple();
+            assert_eq!(self.half_opens.find(&tuple), Some(slot), "{tuple}");
+            assert_eq!(self.table.find(&tuple, &self.flows), None, "{tuple}");
+            let (tcb, cx) = self.unfold(&record);
+            tcb.assert_invariants(cx.memory);
+        }
+        let queues = self.listeners.iter().map(|open| (open.id, &open.syn_queue));
+        let queued: u32 = queues
+            .map(|(id, queue)| self.half_opens.assert_queue(id, queue))
+            .sum();
+        assert_eq!(queued, self.half_opens.len(), "a record without listener");
     }
 
     /// The same for the flow in `slot`; answers whether there is one.
