@@ -9,6 +9,7 @@ use core::{error, fmt};
 use crate::Context;
 use crate::events::End;
 use crate::memory::{Chunk, Memory};
+use crate::settings::Settings;
 use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Tcb, millis};
 use crate::timers::Timer;
@@ -274,11 +275,13 @@ impl Tcb {
         }
     }
 
-    /// The settings that the context brings are others than before (RFC 9293 3.9.1.9, SHLD-21). Where
-    /// the receive queue has become so large that it matters, the peer hears of it now: it may be
-    /// waiting for a window.
-    pub fn on_new_settings(&mut self, cx: &mut Context<'_>) {
-        self.check_window_update(cx);
+    /// The settings that the context brings are others than `before` (RFC 9293 3.9.1.9, SHLD-21).
+    /// Where the receive queue has become so much larger that it matters, the peer hears of it now:
+    /// it may be waiting for a window.
+    pub fn on_new_settings(&mut self, before: &Settings, cx: &mut Context<'_>) {
+        if cx.settings.rcv_queue_max() > before.rcv_queue_max() {
+            self.check_window_update(cx);
+        }
         self.settle_timers(cx);
     }
 

@@ -25,13 +25,16 @@ struct Bench {
 
 impl Bench {
     fn established(blocks: u32) -> Self {
+        Self::established_with(blocks, Settings::default())
+    }
+
+    fn established_with(blocks: u32, settings: Settings) -> Self {
         let tuple = FourTuple {
             local: Ipv4Addr::new(192, 0, 2, 1).into(),
             local_port: 80,
             remote: Ipv4Addr::new(192, 0, 2, 2).into(),
             remote_port: 40_000,
         };
-        let settings = Settings::default();
         let mut memory = Memory::new(MemoryConfig {
             blocks,
             range_sets: 1,
@@ -318,4 +321,20 @@ fn an_idle_connection_holds_no_memory() {
     bench.with(|tcb, cx| tcb.attach_text(chunk, 6, cx));
     assert_eq!(bench.memory.counts().blocks_free, 4);
     assert!(size_of::<Tcb>() <= 400, "{} bytes", size_of::<Tcb>());
+}
+
+#[test]
+fn other_settings_are_told_only_where_the_window_is_larger() {
+    let rmem = 65_535;
+    let mut bench = Bench::established_with(4, Settings::default().with_rmem(rmem / 4));
+    let before = bench.settings;
+    bench.settings.nodelay = true;
+    bench.with(|tcb, cx| tcb.on_new_settings(&before, cx));
+    assert!(bench.transmit().is_empty(), "the peer has nothing to learn");
+    let before = bench.settings;
+    bench.settings = before.with_rmem(rmem);
+    bench.with(|tcb, cx| tcb.on_new_settings(&before, cx));
+    let told = bench.transmit();
+    assert_eq!(told.len(), 1);
+    assert_eq!(header(&told[0]).flags, TcpFlags::ACK);
 }

@@ -35,10 +35,17 @@ impl Stack {
         if self.settings_of(settings).is_none() {
             return;
         }
-        if self.flows.of(flow).is_some_and(|flow| flow.is_live()) {
-            self.step(flow, |flow, _| flow.settings = settings);
-            self.with_flow(flow, |flow, cx| flow.tcb.on_new_settings(cx));
-        }
+        let Some(number) = self
+            .flows
+            .of(flow)
+            .filter(|flow| flow.is_live())
+            .map(|flow| flow.settings)
+        else {
+            return;
+        };
+        let before = self.settings_of(number).copied().unwrap_or_default();
+        self.step(flow, |flow, _| flow.settings = settings);
+        self.with_flow(flow, |flow, cx| flow.tcb.on_new_settings(&before, cx));
     }
 
     /// Lets flows to come of a listener follow other settings. Settings that do not exist change
