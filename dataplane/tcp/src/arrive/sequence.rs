@@ -47,7 +47,13 @@ impl Tcb {
         seg: Segment<'t>,
         cx: &Context<'_>,
     ) -> Result<Segment<'t>, Stop> {
+        let had_syn = seg.has(TcpFlags::SYN);
         let seg = self.without_known_syn(seg);
+        if had_syn && !seg.has(TcpFlags::SYN) {
+            // It stands before RCV.NXT and is answered like all that does: the peer may have missed
+            // the ACK in our SYN-ACK.
+            self.owes.insert(Owes::ACK);
+        }
         if !self.is_acceptable(&seg) {
             if seg.has(TcpFlags::RST) {
                 return Err(Discard::TcpRstOutsideWindow.into());
