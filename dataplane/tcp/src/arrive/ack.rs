@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::state::{Event, State};
 use crate::tcb::{Flags, Owes, Tcb};
 use crate::timers::Timer;
-use crate::{Context, Segment};
+use crate::{Context, Segment, SeqNum};
 
 /// RFC 6298 5.7: the RTO with which text begins after our SYN timed out.
 const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
@@ -75,23 +75,32 @@ impl Tcb {
     }
 
     /// RFC 5961 section 5 (MAY-12): SEG.ACK must lie in [SND.UNA - MAX.SND.WND, SND.NXT], or the
-    /// text may have been injected by somebody who guessed.
+    /// text may have been injected by somebody who guessed. What we never sent nobody can have
+    /// acknowledged either: on a young connection the range begins behind our SYN.
     fn check_ack_range(&mut self, seg: &Segment<'_>, now: Instant) -> Result<(), Stop> {
         if seg.ack.after(self.snd.nxt) {
             self.owe_challenge(now);
             return Err(Discard::TcpAckNotSentYet.into());
         }
-        if seg.ack.before(self.snd.una - self.snd.wnd_max) {
+        if seg.ack.before(self.oldest_ack()) {
             self.owe_challenge(now);
             return Err(Discard::TcpAckTooOld.into());
         }
         Ok(())
     }
 
+    /// The oldest ACK that a segment of the peer can still carry.
+    fn oldest_ack(&self) -> SeqNum {
+        // The SYN is counted, and an ACK of what is before it there never was.
+        let acked = self.totals.acked(self.snd.iss, self.snd.una);
+        let text_acked = u32::try_from(acked.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.snd.una - self.snd.wnd_max.min(text_acked)
+    }
+
     /// Whether the segment has an ACK, and one in the range of `check_ack_range`.
     pub(super) fn is_ack_believed(&self, seg: &Segment<'_>) -> bool {
-        let is_in_range = seg.ack.before_or_eq(self.snd.nxt)
-            && seg.ack.after_or_eq(self.snd.una - self.snd.wnd_max);
+        let is_in_range =
+            seg.ack.before_or_eq(self.snd.nxt) && seg.ack.after_or_eq(self.oldest_ack());
         seg.has(TcpFlags::ACK) && is_in_range
     }
 
