@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::script::{Happening, Script};
 
 /// Longest conversation that is played. All are played at once, and this is how long it takes.
-const TIME_MAX: Duration = Duration::from_millis(3_500);
+const TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Most octets of text that fit a frame with all options.
 const TEXT_MAX: u32 = 1_440;
