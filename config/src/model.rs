@@ -196,6 +196,8 @@ pub struct Tcp {
     pub hystart: bool,
     /// Explicit congestion notification (RFC 3168).
     pub ecn: Ecn,
+    /// When text is spread over the round trip instead of sent in bursts.
+    pub pacing: Pacing,
     /// Retransmission timeout before the first round trip was measured.
     pub rto_initial: Duration,
     /// Smallest retransmission timeout.
@@ -263,6 +265,19 @@ pub enum CongestionControl {
     Cubic,
     /// Reno with RFC 6582 recovery.
     NewReno,
+    /// BBR, version 3 (draft-ietf-ccwg-bbr).
+    Bbr,
+}
+
+/// When text is spread over the round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pacing {
+    /// Where the congestion control asks for it.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 /// Whether connections use explicit congestion notification.

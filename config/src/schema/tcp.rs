@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use crate::{
-    model::{CongestionControl, Ecn, MtuProbing},
+    model::{CongestionControl, Ecn, MtuProbing, Pacing},
     section::{Read, Section},
     source::Located,
     value::{
@@ -31,6 +31,7 @@ pub(crate) struct RawTcp {
     pub(crate) congestion_control: Read<CongestionControl>,
     pub(crate) hystart: Read<bool>,
     pub(crate) ecn: Read<Ecn>,
+    pub(crate) pacing: Read<Pacing>,
     pub(crate) rto_initial: Read<Duration>,
     pub(crate) rto_min: Read<Duration>,
     pub(crate) rto_max: Read<Duration>,
@@ -67,6 +68,13 @@ const CONGESTION_CONTROL: Choice<CongestionControl> = Choice(&[
     ("cubic", CongestionControl::Cubic),
     ("newreno", CongestionControl::NewReno),
     ("reno", CongestionControl::NewReno),
+    ("bbr", CongestionControl::Bbr),
+]);
+
+const PACING: Choice<Pacing> = Choice(&[
+    ("auto", Pacing::Auto),
+    ("on", Pacing::On),
+    ("off", Pacing::Off),
 ]);
 
 /// In the order of Linux's 0, 1 and 2.
@@ -115,6 +123,7 @@ impl RawTcp {
             congestion_control: section.value("congestion_control", &CONGESTION_CONTROL),
             hystart: section.value("hystart", &Flag),
             ecn: section.value("ecn", &ECN),
+            pacing: section.value("pacing", &PACING),
             rto_initial: section.value("rto_initial", &Period(millis(10)..=seconds(60))),
             rto_min: section.value("rto_min", &Period(millis(1)..=seconds(60))),
             rto_max: section.value("rto_max", &Period(seconds(1)..=seconds(600))),

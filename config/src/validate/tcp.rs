@@ -43,6 +43,7 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
         congestion_control: raw.congestion_control?.value,
         hystart: raw.hystart?.value,
         ecn: raw.ecn?.value,
+        pacing: raw.pacing?.value,
         rto_initial: raw.rto_initial?.value,
         rto_min: raw.rto_min?.value,
         rto_max: raw.rto_max?.value,

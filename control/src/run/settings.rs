@@ -2,7 +2,7 @@
 
 use tidegate_config as config;
 use tidegate_port::{DriverChoice, OpenConfig, XdpMode, ZeroCopy};
-use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Pacing, Settings};
 use tidegate_wire::RxChecksum;
 use tidegate_worker::{Cidr, Idle};
 
@@ -11,6 +11,12 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
     let congestion = match tcp.congestion_control {
         config::CongestionControl::Cubic => CongestionKind::Cubic,
         config::CongestionControl::NewReno => CongestionKind::NewReno,
+        config::CongestionControl::Bbr => CongestionKind::Bbr,
+    };
+    let pacing = match tcp.pacing {
+        config::Pacing::Auto => Pacing::Auto,
+        config::Pacing::On => Pacing::On,
+        config::Pacing::Off => Pacing::Off,
     };
     let mtu_probing = match tcp.mtu_probing {
         config::MtuProbing::Off => MtuProbing::Off,
@@ -53,6 +59,7 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
             config::Ecn::Passive => Ecn::Passive,
             config::Ecn::On => Ecn::On,
         },
+        pacing,
         hop_limit: tcp.ttl,
         // RFC 2474 3: the code point is the upper six bits of the byte.
         traffic_class: tcp.dscp << 2,

@@ -64,6 +64,7 @@ impl Opening {
                 blocks: 8,
                 range_sets: 1,
                 send_logs: 1,
+                bbr_records: 0,
             }),
             now: Instant::from_secs(1 + u64::from(bytes.u32())),
         }

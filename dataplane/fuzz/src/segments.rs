@@ -56,7 +56,11 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         rmem: bytes.pick(&[60_000, 1_000, 10_000, 100_000]),
         wmem: bytes.pick(&[60_000, 1_000, 10_000, 100_000]),
         mss_max: bytes.pick(&[None, Some(0), Some(200), Some(1_200)]),
-        congestion: bytes.pick(&[CongestionKind::Cubic, CongestionKind::NewReno]),
+        congestion: bytes.pick(&[
+            CongestionKind::Cubic,
+            CongestionKind::NewReno,
+            CongestionKind::Bbr,
+        ]),
         user_timeout: bytes.pick(&[None, Some(Duration::from_secs(2))]),
         linger: bytes.pick(&[None, Some(Duration::ZERO), Some(Duration::from_secs(1))]),
         keepalive: bytes.bool().then_some(Keepalive {

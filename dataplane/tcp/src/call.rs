@@ -74,6 +74,7 @@ impl Tcb {
                 SendError::NoConnection
             });
         }
+        self.check_app_limited(cx);
         let fitting = text.len().min(self.send_space(cx) as usize);
         let taken = self.snd.queue.push(cx.memory, &text[..fitting]);
         if taken < text.len() {

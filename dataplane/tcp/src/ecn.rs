@@ -10,10 +10,10 @@
 
 use tidegate_wire::TcpFlags;
 
-use crate::Segment;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::tcb::{Flags, Owes, Tcb};
+use crate::{Context, Segment};
 
 /// The two bits of the traffic class that are the ECN field (RFC 3168 5).
 pub(crate) const ECN_BITS: u8 = 0b11;
@@ -135,7 +135,7 @@ impl Tcb {
 
     /// An acceptable ACK that has not been taken yet. RFC 3168 6.1.2: ECE is answered by one
     /// reduction for each window of text, and nothing is sent again. RFC 9438 4.6 has the amount.
-    pub(crate) fn check_congestion_echo(&mut self, seg: &Segment<'_>) {
+    pub(crate) fn check_congestion_echo(&mut self, seg: &Segment<'_>, cx: &mut Context<'_>) {
         let is_passed = self.recovery.is_passed_by(seg.ack);
         if self.has(Flags::CWR) && is_passed {
             self.flags.remove(Flags::CWR);
@@ -148,6 +148,7 @@ impl Tcb {
         }
         let smss = self.smss();
         self.congestion.on_congestion_echo(flight_size, smss);
+        self.note_mark(cx);
         self.recovery.set_point(self.snd.nxt);
         self.flags.insert(Flags::CWR | Flags::CWR_OWED);
     }

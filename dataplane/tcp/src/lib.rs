@@ -30,11 +30,14 @@ mod icmp;
 mod invariants;
 mod iss;
 mod memory;
+mod model;
 mod open;
+mod pacing;
 mod path_mtu;
 mod pool;
 mod rack;
 mod ranges;
+mod rate;
 mod reassembly;
 mod recovery;
 mod reduction;
@@ -58,7 +61,9 @@ mod undo;
 
 pub use arrive::ResetReply;
 pub use call::{SendError, ShutdownError};
-pub use congestion::{Ack, Congestion, CongestionKind, Cubic, NewReno, initial_window};
+pub use congestion::{
+    Ack, BbrFigures, BbrPhase, Congestion, CongestionKind, Cubic, NewReno, initial_window,
+};
 pub use context::Context;
 pub use ecn::Ecn;
 pub use events::{Arrival, End, Events};
@@ -66,6 +71,7 @@ pub use half_open::HalfOpen;
 pub use icmp::{IcmpError, IcmpKind};
 pub use iss::Secrets;
 pub use memory::{BLOCK_LEN, Chunk, Memory, MemoryConfig, MemoryCounts, MemoryFull};
+pub use pacing::Pacing;
 pub use path_mtu::MtuProbing;
 pub use ranges::{RANGES_MAX, Range, RangesFull};
 pub use reassembly::Reassembly;

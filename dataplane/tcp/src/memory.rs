@@ -16,8 +16,10 @@ use core::ops::Range;
 use bytes::BytesMut;
 
 use crate::SeqNum;
+use crate::congestion::Bbr;
 use crate::pool::Pool;
 use crate::ranges::RangeSet;
+use crate::rate::RateLog;
 use crate::sent::SendLog;
 
 /// Bytes of a block. One page of memory: three blocks hold two full segments of a jumbo frame's
@@ -40,6 +42,9 @@ pub struct MemoryConfig {
     /// SACK and text in flight has one. Where none is free, losses are found by RFC 6675. As many
     /// as there are blocks are always enough.
     pub send_logs: u32,
+    /// Records of BBR, 300 bytes each and as much again as a kilobyte while text is in flight; a
+    /// connection that uses BBR has one. Where none is free it uses CUBIC.
+    pub bbr_records: u32,
 }
 
 /// What there is and what is free. A block in a detached [`Chunk`] is not free.
@@ -59,6 +64,15 @@ pub struct MemoryCounts {
     pub send_logs_free: u32,
     /// How often memory has come under pressure; see [`Memory::is_pressed`].
     pub pressures: u32,
+    /// Records of BBR there are.
+    pub bbr_total: u32,
+    /// Records of BBR nobody holds.
+    pub bbr_free: u32,
+    /// Logs of departures nobody holds, of which there are as many as records.
+    pub rate_logs_free: u32,
+    /// Connections that wanted BBR and could not have it: no record was free, or the peer has no
+    /// SACK.
+    pub bbr_denied: u32,
 }
 
 /// No block was free, or the queue would have become longer than one can be.
@@ -78,6 +92,9 @@ pub struct Memory {
     pressures: u32,
     sets: Pool<RangeSet>,
     logs: Pool<SendLog>,
+    bbrs: Pool<Bbr>,
+    rate_logs: Pool<RateLog>,
+    bbr_denied: u32,
 }
 
 /// Head and length of the list of free blocks, which is linked by index.
@@ -143,6 +160,9 @@ impl Memory {
             pressures: 0,
             sets: Pool::new(config.range_sets),
             logs: Pool::new(config.send_logs),
+            bbrs: Pool::new(config.bbr_records),
+            rate_logs: Pool::new(config.bbr_records),
+            bbr_denied: 0,
         }
     }
 
@@ -158,6 +178,10 @@ impl Memory {
             send_logs_total: self.logs.total(),
             send_logs_free: self.logs.count_free(),
             pressures: self.pressures,
+            bbr_total: self.bbrs.total(),
+            bbr_free: self.bbrs.count_free(),
+            rate_logs_free: self.rate_logs.count_free(),
+            bbr_denied: self.bbr_denied,
         }
     }
 
@@ -290,6 +314,55 @@ impl Memory {
     pub(crate) fn log_mut(&mut self, index: u32) -> Option<&mut SendLog> {
         self.logs.find_mut(index)
     }
+
+    /// Lends a record of BBR, where the connection can use it and one is free.
+    pub(crate) fn take_bbr(&mut self, is_usable: bool, begin: impl FnOnce() -> Bbr) -> Option<u32> {
+        let taken = is_usable.then(|| self.bbrs.take(begin())).flatten();
+        self.bbr_denied = self.bbr_denied.saturating_add(u32::from(taken.is_none()));
+        taken
+    }
+
+    /// Takes a record of BBR back, with its log.
+    pub(crate) fn give_bbr(&mut self, index: u32) {
+        self.give_rate_log(index);
+        self.bbrs.give(index);
+    }
+
+    /// A record of BBR.
+    pub(crate) fn bbr(&self, index: u32) -> Option<&Bbr> {
+        self.bbrs.find(index)
+    }
+
+    /// A record of BBR.
+    pub(crate) fn bbr_mut(&mut self, index: u32) -> Option<&mut Bbr> {
+        self.bbrs.find_mut(index)
+    }
+
+    /// A record of BBR and its log of departures, for which one is lent where there is none yet.
+    pub(crate) fn bbr_with_log(&mut self, index: u32) -> Option<(&mut Bbr, &mut RateLog)> {
+        let bbr = self.bbrs.find_mut(index)?;
+        if bbr.log == NONE {
+            bbr.log = self.rate_logs.take(RateLog::default()).unwrap_or(NONE);
+        }
+        let log = self.rate_logs.find_mut(bbr.log)?;
+        Some((bbr, log))
+    }
+
+    /// A record of BBR, and its log where it has one.
+    pub(crate) fn bbr_and_log(&mut self, index: u32) -> Option<(&mut Bbr, Option<&mut RateLog>)> {
+        let bbr = self.bbrs.find_mut(index)?;
+        let log = self.rate_logs.find_mut(bbr.log);
+        Some((bbr, log))
+    }
+
+    /// Takes the log of departures of a record back: nothing is in flight.
+    pub(crate) fn give_rate_log(&mut self, index: u32) {
+        let bbr = self.bbrs.find_mut(index);
+        if let Some(bbr) = bbr.filter(|bbr| bbr.log != NONE) {
+            self.rate_logs.give(bbr.log);
+            bbr.log = NONE;
+        }
+    }
 }
 
 /// Text that was taken out of the front of a receive queue, owned, without a copy.
@@ -322,6 +395,7 @@ mod tests {
             blocks: 3,
             range_sets: 2,
             send_logs: 1,
+            bbr_records: 0,
         });
         let blocks: Vec<u32> = core::iter::from_fn(|| memory.take_block()).collect();
         assert_eq!(blocks, [0, 1, 2]);
@@ -340,6 +414,10 @@ mod tests {
             send_logs_total: 1,
             send_logs_free: 0,
             pressures: 1,
+            bbr_total: 0,
+            bbr_free: 0,
+            rate_logs_free: 0,
+            bbr_denied: 0,
         };
         assert_eq!(memory.counts(), none_free);
         for &block in &blocks {
@@ -368,6 +446,7 @@ mod tests {
             blocks: 8,
             range_sets: 0,
             send_logs: 0,
+            bbr_records: 0,
         });
         let blocks: Vec<u32> = (0..6).filter_map(|_| memory.take_block()).collect();
         assert!(!memory.is_pressed(), "two of eight are free");
@@ -394,6 +473,7 @@ mod tests {
             blocks: 0,
             range_sets: 0,
             send_logs: 0,
+            bbr_records: 0,
         });
         assert_eq!((memory.take_block(), memory.take_set()), (None, None));
     }
@@ -411,6 +491,7 @@ mod tests {
             blocks: 1 << 16,
             range_sets: 1 << 16,
             send_logs: 1 << 16,
+            bbr_records: 1 << 16,
         });
         let pages = resident_pages().saturating_sub(before);
         assert!(

@@ -8,6 +8,7 @@ use tidegate_wire::{Discard, Instant};
 use crate::buffers::share_of;
 use crate::congestion::Congestion;
 use crate::memory::Memory;
+use crate::pacing::Departure;
 use crate::ranges::Range;
 use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
@@ -176,6 +177,7 @@ impl Snd {
             wnd_shift: 0,
             timed_at: Stamp::at(now),
             sent_at: now,
+            departure: Departure::at(now),
             log: crate::memory::NONE,
             queue: TextQueue::default(),
         }

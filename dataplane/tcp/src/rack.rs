@@ -178,7 +178,7 @@ impl Tcb {
     }
 
     /// What the segment says has arrived: text before SEG.ACK, and the SACK blocks in flight.
-    fn parts_of(&self, seg: &Segment<'_>) -> ArrayVec<Range, 5> {
+    pub(crate) fn parts_of(&self, seg: &Segment<'_>) -> ArrayVec<Range, 5> {
         let (una, nxt) = (self.snd.una, self.snd.nxt);
         let acked = Range {
             left: una,
@@ -299,6 +299,7 @@ impl Tcb {
             let wait = Duration::from_micros(wait_us.into());
             self.timers.arm(Timer::Reorder, cx.now + wait);
         }
+        self.note_losses(&lost, cx);
         if let Some(log) = cx.memory.log_mut(self.snd.log) {
             lost.iter().for_each(|part| log.mark_lost(*part));
         }
@@ -343,7 +344,7 @@ impl Tcb {
 }
 
 /// The runs that have a part in `part`, with that part.
-fn overlap(log: &SendLog, part: Range) -> impl Iterator<Item = (Range, Run)> {
+pub(crate) fn overlap(log: &SendLog, part: Range) -> impl Iterator<Item = (Range, Run)> {
     log.iter()
         .filter_map(move |(range, run)| Some((range.overlap(part)?, run)))
 }

@@ -110,6 +110,7 @@ mod tests {
             blocks: 0,
             range_sets: 1,
             send_logs: 0,
+            bbr_records: 1,
         })
     }
 

@@ -78,6 +78,10 @@ impl Prr {
 impl Tcb {
     /// Fast recovery begins with an ACK that delivered so much, or none.
     pub(crate) fn begin_reduction(&mut self, delivered: u32, memory: &mut Memory) {
+        if self.is_modelled() {
+            // BBR has an answer of its own to a loss.
+            return;
+        }
         let recover_fs = self.undelivered() + delivered;
         if let Some(log) = memory.log_mut(self.snd.log) {
             log.prr = Some(Prr::new(recover_fs));

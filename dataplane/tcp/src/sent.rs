@@ -152,6 +152,14 @@ impl SendLog {
         self.runs.last().map_or(self.left, |run| run.right)
     }
 
+    /// When the oldest that is outstanding was sent last.
+    pub(crate) fn oldest(&self) -> Option<Stamp> {
+        self.runs
+            .iter()
+            .map(|run| run.first)
+            .reduce(Stamp::earliest)
+    }
+
     /// The number at which the log begins.
     pub(crate) const fn left(&self) -> SeqNum {
         self.left

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use crate::congestion::CongestionKind;
 use crate::ecn::Ecn;
+use crate::pacing::Pacing;
 use crate::path_mtu::MtuProbing;
 use crate::rtt::RttBounds;
 
@@ -117,6 +118,8 @@ pub struct Settings {
     pub hystart: bool,
     /// Use explicit congestion notification (RFC 3168).
     pub ecn: Ecn,
+    /// Whether text is spread over the round trip instead of sent in bursts.
+    pub pacing: Pacing,
     /// TTL or hop limit of what we send (RFC 9293 3.9.2, MUST-49).
     pub hop_limit: u8,
     /// Traffic class byte (Diffserv) of what we send (RFC 9293 3.9.1.9, MUST-48). Its two lowest
@@ -163,6 +166,7 @@ impl Default for Settings {
             congestion: CongestionKind::Cubic,
             hystart: true,
             ecn: Ecn::Passive,
+            pacing: Pacing::Auto,
             hop_limit: 64,
             traffic_class: 0,
             mss_max: None,

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use crate::congestion::CongestionKind;
+use crate::congestion::{Bbr, BbrFigures, CongestionKind};
 use crate::events::End;
 use crate::open::headers_len;
 use crate::recovery::Phase;
@@ -103,6 +103,15 @@ pub struct TcbSnapshot {
     pub cwnd: u32,
     /// The slow start threshold in bytes; `u32::MAX` before the first loss.
     pub ssthresh: u32,
+    /// The pacing rate in bytes a second; none where text is not paced.
+    pub pacing_rate: Option<u64>,
+    /// The largest rate at which text was delivered in the last round trip, in bytes a second. Only
+    /// BBR measures it.
+    pub delivery_rate: Option<u64>,
+    /// Whether the application sent too little of late to measure that by.
+    pub is_app_limited: bool,
+    /// BBR's model of the path, where it is used.
+    pub bbr: Option<BbrFigures>,
     /// How the repair of losses stands.
     pub repair: RepairPhase,
     /// The timer that is due first, and in what time.
@@ -150,6 +159,7 @@ impl Tcb {
         let is_scaled = self.has(Flags::WND_SCALING);
         let (lost, again_in_flight) = self.repair_in_flight(cx);
         let bytes_acked = self.bytes_acked();
+        let bbr = cx.memory.bbr(self.congestion.record());
         TcbSnapshot {
             state: self.state,
             in_state: self.totals.time_in(self.state, cx.now),
@@ -175,6 +185,10 @@ impl Tcb {
             congestion: self.congestion.kind(),
             cwnd: self.congestion.cwnd(),
             ssthresh: self.congestion.ssthresh(),
+            pacing_rate: self.pacing_rate(cx.settings, cx.memory),
+            delivery_rate: bbr.map(Bbr::delivery_rate),
+            is_app_limited: bbr.is_some_and(|bbr| bbr.sampler.is_app_limited()),
+            bbr: bbr.map(Bbr::figures),
             repair: match self.recovery.phase {
                 Phase::Open => RepairPhase::Open,
                 Phase::Fast => RepairPhase::Recovery,
@@ -263,6 +277,7 @@ impl Tcb {
             (Timer::DelayedAck, _) => "delack",
             (Timer::Keepalive, _) => "keepalive",
             (Timer::User, _) => "user",
+            (Timer::Pace, _) => "pace",
             (Timer::Closing, State::TimeWait) => "timewait",
             (Timer::Closing, State::FinWait2) => "finwait2",
             (Timer::Closing, _) => "linger",

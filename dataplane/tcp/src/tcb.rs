@@ -16,6 +16,7 @@ use tidegate_wire::Instant;
 use crate::congestion::Congestion;
 use crate::events::End;
 use crate::memory::Memory;
+use crate::pacing::Departure;
 use crate::ranges::Range;
 use crate::reassembly::Reassembly;
 use crate::recovery::Recovery;
@@ -92,6 +93,8 @@ bitflags! {
         const ECT_SENT = 1 << 26;
         /// The segment that came last had text.
         const HEARD_TEXT = 1 << 27;
+        /// Text waited for its departure time, and the timer that ended this may have been late.
+        const PACED = 1 << 28;
     }
 }
 
@@ -163,6 +166,8 @@ pub(crate) struct Snd {
     pub(crate) timed_at: Stamp,
     /// When text, SYN or FIN was sent last.
     pub(crate) sent_at: Instant,
+    /// Until when what was sent is paid for at the pacing rate.
+    pub(crate) departure: Departure,
     /// Which log in [`Memory`] says when what is outstanding was sent; none, where SACK is off,
     /// nothing is outstanding, or none was free.
     pub(crate) log: u32,
@@ -296,6 +301,7 @@ impl Tcb {
         self.snd.queue.clear(memory);
         self.scoreboard.clear(memory);
         self.end_log(memory);
+        self.end_model(memory);
         self.rcv.reassembly.clear(memory);
         if !is_received_text_kept {
             self.rcv.queue.clear(memory);

@@ -8,6 +8,7 @@
 //! | persist | the closed window is probed | 3.8.6.1 |
 //! | keep-alive | a silent peer is probed, and given up after some probes | 3.8.4 |
 //! | delayed ACK | the ACK is due | 3.8.6.3 |
+//! | pace | what waits for its departure time goes out | `pacing` |
 //! | closing | TIME_WAIT, an orphan's FIN_WAIT2 or linger is over | 3.6.1 |
 
 use core::time::Duration;
@@ -40,6 +41,7 @@ impl Tcb {
     pub fn on_timeout(&mut self, cx: &mut Context<'_>) -> Events {
         let was_over = self.end().is_some();
         let mut events = Events::empty();
+        self.check_app_limited(cx);
         for timer in Timer::ALL {
             if !self.timers.take_due(timer, cx.now) {
                 continue;
@@ -53,6 +55,7 @@ impl Tcb {
                 Timer::Persist => self.on_persist_timeout(cx),
                 Timer::Keepalive => self.on_keepalive_timeout(cx),
                 Timer::DelayedAck => self.owes.insert(Owes::ACK),
+                Timer::Pace => self.on_pace_timeout(cx),
             }
         }
         if !was_over && self.end().is_some() {
@@ -103,6 +106,7 @@ impl Tcb {
             self.owes.insert(Owes::SYN);
         } else {
             self.check_black_hole(settings, cx.now);
+            self.note_timeout(cx);
             self.on_retransmission_timeout(cx.memory);
         }
     }
@@ -156,9 +160,11 @@ impl Tcb {
                 self.timers.disarm(Timer::Retransmit);
                 self.timers.disarm(Timer::Persist);
                 self.timers.disarm(Timer::User);
+                self.timers.disarm(Timer::Pace);
             }
             return;
         }
+        self.settle_pacing(cx);
         let flight_size = self.flight_size();
         let is_waiting = flight_size > 0 || self.unsent() > 0;
         if flight_size == 0 || self.snd.wnd == 0 {

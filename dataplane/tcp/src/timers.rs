@@ -24,12 +24,14 @@ pub(crate) enum Timer {
     /// What is late may only have been overtaken, until now (RFC 8985 6.3); or, where nothing that
     /// is outstanding is SACKed, the tail is probed (RFC 8985 7.2).
     Reorder,
+    /// What waits for its departure time may go out (draft-ietf-ccwg-bbr-06 5.6.2).
+    Pace,
 }
 
 impl Timer {
     /// All of them, in the order in which those due at the same time are carried out. What ends a
     /// connection comes first.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::User,
         Self::Closing,
         Self::Reorder,
@@ -37,11 +39,12 @@ impl Timer {
         Self::Persist,
         Self::Keepalive,
         Self::DelayedAck,
+        Self::Pace,
     ];
 }
 
 /// How many slots there are; some timers share one, see [`Timer::slot`].
-const SLOTS: usize = 5;
+const SLOTS: usize = 6;
 
 impl Timer {
     /// The slot it has. Two that never run at the same time share one: a closed window is probed
@@ -54,6 +57,7 @@ impl Timer {
             Self::Keepalive | Self::Closing => 2,
             Self::User => 3,
             Self::Reorder => 4,
+            Self::Pace => 5,
         }
     }
 
@@ -72,7 +76,7 @@ pub(crate) struct Timers {
     armed: u8,
 }
 
-const _: () = assert!(size_of::<Timers>() <= 32, "it is in every idle flow");
+const _: () = assert!(size_of::<Timers>() <= 40, "it is in every idle flow");
 
 impl Timers {
     /// All off.

@@ -208,6 +208,7 @@ impl Tcb {
         log.mark_none_lost();
         // RFC 4015 3.3, RFC 9438 4.9.
         self.congestion.undo(&undo.congestion);
+        self.undo_model(cx);
         // It was the reduced window that held text back.
         self.flags.remove(Flags::CWND_LIMITED);
         if undo.is_timeout {

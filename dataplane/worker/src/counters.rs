@@ -135,6 +135,12 @@ pub struct Gauges {
     pub memory_pressed: u32,
     /// How often that has begun.
     pub memory_pressures: u32,
+    /// Records of BBR that are free.
+    pub bbr_records_free: u32,
+    /// All records of BBR.
+    pub bbr_records: u32,
+    /// Flows that wanted BBR and use CUBIC: no record was free, or the peer has no SACK.
+    pub bbr_denied: u32,
     /// Stations in the neighbour table.
     pub neighbours: u32,
     /// Flows that want to transmit.
@@ -142,7 +148,7 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    const COUNT: usize = 8;
+    const COUNT: usize = 11;
     const NAMES: [&'static str; Self::COUNT] = [
         "text_blocks_free",
         "text_blocks",
@@ -150,6 +156,9 @@ impl Gauges {
         "range_sets",
         "memory_pressed",
         "memory_pressures",
+        "bbr_records_free",
+        "bbr_records",
+        "bbr_denied",
         "neighbours",
         "sending",
     ];
@@ -162,6 +171,9 @@ impl Gauges {
             self.range_sets,
             self.memory_pressed,
             self.memory_pressures,
+            self.bbr_records_free,
+            self.bbr_records,
+            self.bbr_denied,
             self.neighbours,
             self.sending,
         ]

@@ -39,6 +39,11 @@ pub struct FlowPage {
 }
 
 impl Stack {
+    /// STATUS of a flow (RFC 9293 3.10.6), for as long as TCP knows it.
+    pub fn status(&mut self, flow: FlowId) -> Option<TcbSnapshot> {
+        self.step(flow, |flow, cx| flow.tcb.snapshot(cx))
+    }
+
     /// Reads at most `max` slots from slot `from` on, first those of flows, then those of half-open
     /// connections. Empty ones cost time as well, so they are counted in.
     pub(crate) fn flow_page(&mut self, from: u32, max: u32) -> FlowPage {
@@ -63,12 +68,12 @@ impl Stack {
     }
 
     fn flow_row(&mut self, slot: u32) -> Option<FlowRow> {
+        let flow = self.flows.at(slot)?;
         let cx = Context {
             now: self.now,
-            settings: &self.settings[0],
+            settings: &self.settings[usize::from(flow.settings.0)],
             memory: &mut self.memory,
         };
-        let flow = self.flows.at(slot)?;
         Some(FlowRow {
             flow: Some(self.flows.id(slot)),
             listener: flow.listener,

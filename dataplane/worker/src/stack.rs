@@ -7,8 +7,8 @@
 use core::time::Duration;
 
 use tidegate_tcp::{
-    FourTuple, Memory, MemoryConfig, MemoryCounts, Secrets, SendError, Settings, ShutdownError,
-    State,
+    CongestionKind, FourTuple, Memory, MemoryConfig, MemoryCounts, Secrets, SendError, Settings,
+    ShutdownError, State,
 };
 use tidegate_wire::{Instant, MacAddr};
 
@@ -69,6 +69,13 @@ impl Stack {
     pub(crate) fn new(config: WorkerConfig, counters: SharedCounters) -> Self {
         let flows_max = config.flows_max;
         let key = |purpose| derive(&config.secret, purpose);
+        // Known at the start, so that a worker without BBR has no memory for it.
+        let wants_bbr = |settings: &Settings| settings.congestion == CongestionKind::Bbr;
+        let bbr_records = if config.settings.iter().any(wants_bbr) {
+            flows_max
+        } else {
+            0
+        };
         Self {
             now: Instant::ZERO,
             settings: config.settings,
@@ -78,6 +85,7 @@ impl Stack {
                 range_sets: config.range_sets,
                 // A flow with text in flight holds a block at least.
                 send_logs: config.text_blocks,
+                bbr_records,
             }),
             flows: Flows::new(flows_max),
             table: FlowTable::new(flows_max, key(1)),
@@ -342,6 +350,9 @@ impl Stack {
             range_sets: memory.range_sets_total,
             memory_pressed: u32::from(self.memory.is_pressed()),
             memory_pressures: memory.pressures,
+            bbr_records_free: memory.bbr_free,
+            bbr_records: memory.bbr_total,
+            bbr_denied: memory.bbr_denied,
             neighbours: self.neighbours.len(),
             sending: self.sending.len(),
         });

@@ -9,6 +9,7 @@ use tidegate_wire::{Discard, Instant, TcpFlags};
 use super::Stop;
 use crate::congestion::{Ack, Congestion};
 use crate::events::{Arrival, End, Events};
+use crate::pacing::Departure;
 use crate::rack::News;
 use crate::recovery::AckKind;
 use crate::rtt::Rtt;
@@ -43,7 +44,9 @@ impl Tcb {
             return Ok(());
         }
         self.check_ack_range(seg, cx.now)?;
-        self.check_congestion_echo(seg);
+        self.check_app_limited(cx);
+        self.check_congestion_echo(seg, cx);
+        let delivered = self.delivered_by(seg, cx.memory);
         let news = self.take_delivery(seg, cx);
         self.check_tail_probe(seg, cx);
         let kind = self.kind_of_ack(seg, cx);
@@ -54,6 +57,7 @@ impl Tcb {
         }
         self.update_window(seg, had_window, cx);
         self.on_ack_kind(kind, news.undelivered, cx);
+        self.update_model(&delivered, cx);
         self.settle_log(cx.memory);
         if matches!(kind, AckKind::New { .. }) {
             self.watch_tail(cx);
@@ -128,6 +132,8 @@ impl Tcb {
         };
         self.congestion = Congestion::new(settings.congestion, self.smss(), segments)
             .with_hystart(settings.hystart);
+        self.begin_model(cx);
+        self.snd.departure = Departure::at(cx.now);
         self.recovery.restart(self.snd.iss);
         self.snd.small = self.snd.una;
         let is_scaled = !seg.has(TcpFlags::SYN);

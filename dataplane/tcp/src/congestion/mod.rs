@@ -11,9 +11,12 @@ use tidegate_wire::Instant;
 
 use crate::SeqNum;
 
+pub(crate) use self::bbr::{Ack as BbrAck, Bbr, Loss as BbrLoss, Start as BbrStart};
+pub use self::bbr::{BbrFigures, BbrPhase};
 pub use self::cubic::Cubic;
 pub use self::newreno::NewReno;
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod newreno;
@@ -36,6 +39,9 @@ pub enum CongestionKind {
     Cubic,
     /// RFC 5681 and RFC 6582.
     NewReno,
+    /// draft-ietf-ccwg-bbr-06. It needs SACK and a record of the worker's pool; a connection that
+    /// lacks either uses CUBIC.
+    Bbr,
 }
 
 impl CongestionKind {
@@ -45,6 +51,7 @@ impl CongestionKind {
         match self {
             Self::Cubic => "cubic",
             Self::NewReno => "reno",
+            Self::Bbr => "bbr",
         }
     }
 }
@@ -80,6 +87,17 @@ pub enum Congestion {
     Cubic(Cubic),
     /// RFC 5681.
     NewReno(NewReno),
+    /// draft-ietf-ccwg-bbr-06.
+    Bbr(Modelled),
+}
+
+/// The window of a connection whose congestion control is a model of the path. The model lies in a
+/// record of the pool and sets the window with each acknowledgment; losses alone do not (`model`).
+#[derive(Clone, Copy, Debug)]
+pub struct Modelled {
+    window: Window,
+    /// Which record is ours; none after the connection has ended.
+    record: u32,
 }
 
 const _: () = assert!(size_of::<Congestion>() <= 64, "it is in every idle flow");
@@ -105,7 +123,8 @@ impl Congestion {
             ssthresh: u32::MAX,
         };
         match kind {
-            CongestionKind::Cubic => Self::Cubic(Cubic::new(window)),
+            // BBR begins with the record of `modelled`, when the handshake is over.
+            CongestionKind::Cubic | CongestionKind::Bbr => Self::Cubic(Cubic::new(window)),
             CongestionKind::NewReno => Self::NewReno(NewReno::new(window)),
         }
     }
@@ -126,8 +145,36 @@ impl Congestion {
     pub const fn has_hystart(&self) -> bool {
         match self {
             Self::Cubic(cubic) => cubic.has_hystart(),
-            Self::NewReno(_) => false,
+            Self::NewReno(_) | Self::Bbr(_) => false,
         }
+    }
+
+    /// The same connection, from now on by the model in this record.
+    pub(crate) fn modelled(&self, record: u32) -> Self {
+        Self::Bbr(Modelled {
+            window: *self.window(),
+            record,
+        })
+    }
+
+    /// Which record of the pool has the model; [`NONE`](crate::memory::NONE) where there is none.
+    pub(crate) const fn record(&self) -> u32 {
+        match self {
+            Self::Bbr(modelled) => modelled.record,
+            Self::Cubic(_) | Self::NewReno(_) => crate::memory::NONE,
+        }
+    }
+
+    /// The record is given back; the window stays as it is.
+    pub(crate) const fn forget_record(&mut self) {
+        if let Self::Bbr(modelled) = self {
+            modelled.record = crate::memory::NONE;
+        }
+    }
+
+    /// What the model says the window is to be.
+    pub(crate) fn set_modelled_cwnd(&mut self, cwnd: u32) {
+        self.window_mut().cwnd = cwnd.min(CWND_MAX);
     }
 
     /// Which algorithm it is.
@@ -136,6 +183,7 @@ impl Congestion {
         match self {
             Self::Cubic(_) => CongestionKind::Cubic,
             Self::NewReno(_) => CongestionKind::NewReno,
+            Self::Bbr(_) => CongestionKind::Bbr,
         }
     }
 
@@ -162,6 +210,7 @@ impl Congestion {
         match self {
             Self::Cubic(cubic) => cubic.on_ack(ack),
             Self::NewReno(newreno) => newreno.on_ack(ack),
+            Self::Bbr(_) => {}
         }
     }
 
@@ -171,6 +220,7 @@ impl Congestion {
         match self {
             Self::Cubic(cubic) => cubic.on_loss(flight_size, mss),
             Self::NewReno(newreno) => newreno.on_loss(flight_size, mss),
+            Self::Bbr(_) => {}
         }
     }
 
@@ -183,6 +233,7 @@ impl Congestion {
         let reduced = match self {
             Self::Cubic(_) => cubic::reduced(flight_size),
             Self::NewReno(_) => flight_size / 2,
+            Self::Bbr(_) => return,
         };
         self.set_cwnd(reduced.clamp(mss, self.ssthresh()));
     }
@@ -195,10 +246,12 @@ impl Congestion {
             match self {
                 Self::Cubic(cubic) => cubic.on_rto(flight_size, mss),
                 Self::NewReno(newreno) => newreno.on_rto(flight_size, mss),
+                Self::Bbr(_) => {}
             }
         }
         // RFC 5681 3.1: the loss window is one full segment, whatever the initial window was.
-        self.set_cwnd(mss);
+        self.window_mut().cwnd = mss;
+        self.end_stage();
     }
 
     /// Fast recovery ended: the window is the threshold that [`on_loss`](Self::on_loss) set.
@@ -207,10 +260,12 @@ impl Congestion {
     }
 
     /// Sets the window during fast recovery: to inflate it (RFC 6582) or to bring it down little
-    /// by little (RFC 6937).
+    /// by little (RFC 6937). A model has its own answer to a loss, and goes on with it.
     pub fn set_cwnd(&mut self, cwnd: u32) {
-        self.window_mut().cwnd = cwnd.min(CWND_MAX);
-        self.end_stage();
+        if !matches!(self, Self::Bbr(_)) {
+            self.window_mut().cwnd = cwnd.min(CWND_MAX);
+            self.end_stage();
+        }
     }
 
     /// The last reduction was for nothing: all is as it was `before`, but for a window that has
@@ -226,7 +281,7 @@ impl Congestion {
     /// Text is to be sent after an idle time longer than RTO.
     pub fn on_idle_restart(&mut self, mss: u32, initial_window_segments: u32) {
         // RFC 5681 4.1: nothing is known about the network any more, so the window is at most the
-        // initial one.
+        // initial one. A model paces what is sent, and does without (draft-ietf-ccwg-bbr-06 5.4.2).
         let restart_window = initial_window(mss, initial_window_segments);
         if self.cwnd() > restart_window {
             self.set_cwnd(restart_window);
@@ -242,12 +297,13 @@ impl Congestion {
         } else {
             self.cwnd()
         };
-        self.set_cwnd(cwnd.max(new));
         let window = self.window_mut();
+        window.cwnd = cwnd.max(new).min(CWND_MAX);
         window.ssthresh = window.ssthresh.max(ssthresh_min(new));
-        if let (Self::Cubic(cubic), true) = (self, new < old) {
+        if let (Self::Cubic(cubic), true) = (&mut *self, new < old) {
             cubic.on_smaller_mss(old, new);
         }
+        self.end_stage();
     }
 
     /// Congestion avoidance begins anew with the next acknowledgment outside slow start.
@@ -255,6 +311,7 @@ impl Congestion {
         match self {
             Self::Cubic(cubic) => cubic.end_stage(),
             Self::NewReno(newreno) => newreno.end_stage(),
+            Self::Bbr(_) => {}
         }
     }
 
@@ -262,6 +319,7 @@ impl Congestion {
         match self {
             Self::Cubic(cubic) => &cubic.window,
             Self::NewReno(newreno) => &newreno.window,
+            Self::Bbr(modelled) => &modelled.window,
         }
     }
 
@@ -269,6 +327,7 @@ impl Congestion {
         match self {
             Self::Cubic(cubic) => &mut cubic.window,
             Self::NewReno(newreno) => &mut newreno.window,
+            Self::Bbr(modelled) => &mut modelled.window,
         }
     }
 }

@@ -67,6 +67,7 @@ impl Oven {
                 blocks: 1,
                 range_sets: 0,
                 send_logs: 0,
+                bbr_records: 0,
             }),
             secrets: secrets(7),
             now: NOW,

@@ -13,6 +13,7 @@ fn memory() -> Memory {
         blocks: 0,
         range_sets: 1,
         send_logs: 0,
+        bbr_records: 1,
     })
 }
 

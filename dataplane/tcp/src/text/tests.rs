@@ -10,6 +10,7 @@ fn memory(blocks: u32) -> Memory {
         blocks,
         range_sets: 0,
         send_logs: 0,
+        bbr_records: 1,
     })
 }
 

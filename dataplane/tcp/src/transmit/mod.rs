@@ -46,6 +46,7 @@ impl Tcb {
         let Some(plan) = self.plan(cx) else {
             let is_limited = self.is_held_by_cwnd(cx);
             self.flags.set(Flags::CWND_LIMITED, is_limited);
+            self.flags.remove(Flags::PACED);
             self.settle_timers(cx);
             return None;
         };
@@ -135,6 +136,8 @@ impl Tcb {
             right: piece.end(),
         };
         let is_new = matches!(piece.why, Why::New | Why::MtuProbe);
+        self.pace(range.len(), cx);
+        self.note_departure(range.len(), cx);
         self.snd.sent_at = now;
         self.note_sent(range, cx);
         match piece.why {

@@ -113,6 +113,9 @@ impl Tcb {
         if self.owes.contains(Owes::TAIL_PROBE) {
             return self.next_tail_probe(max);
         }
+        if self.is_paced_out(cx) {
+            return self.next_probe(max);
+        }
         let room = self.cwnd_room(cx.memory);
         let again = self.next_again(cx.memory).and_then(|(range, is_forced)| {
             let piece = self.piece_again(range, max, false)?;
@@ -274,6 +277,7 @@ impl Tcb {
             return false;
         }
         let max = self.text_max(cx.memory);
-        self.next_again(cx.memory).is_some() || self.offer_new(max).is_some()
+        let has_text = self.next_again(cx.memory).is_some() || self.offer_new(max).is_some();
+        has_text && self.is_window_used(cx)
     }
 }

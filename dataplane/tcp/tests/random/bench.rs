@@ -52,6 +52,7 @@ impl Bench {
             blocks: 24,
             range_sets: 1,
             send_logs: 4,
+            bbr_records: 1,
         });
         let mut cx = Context {
             now,

@@ -63,6 +63,8 @@ pub(crate) struct Host {
     pub(crate) range_sets: u32,
     /// Send logs of the pool; without one losses are found by RFC 6675.
     pub(crate) send_logs: u32,
+    /// Records of BBR in the pool; without one CUBIC is used.
+    pub(crate) bbr_records: u32,
     /// The listener answers SYNs by cookies and keeps nothing.
     pub(crate) cookies: bool,
     /// Only this version of IP.
@@ -107,6 +109,7 @@ impl Script {
                 blocks: 2_048,
                 range_sets: 8,
                 send_logs: 1,
+                bbr_records: 1,
                 cookies: false,
                 ip_version: None,
             },

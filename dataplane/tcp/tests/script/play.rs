@@ -97,6 +97,7 @@ impl Play {
                 blocks: host.blocks,
                 range_sets: host.range_sets,
                 send_logs: host.send_logs,
+                bbr_records: host.bbr_records,
             }),
             mtu: host.mss + if stage.is_ipv4 { 40 } else { 60 },
             now: START,
@@ -394,7 +395,9 @@ impl Play {
         let counts = self.memory.counts();
         let is_home = counts.blocks_free == counts.blocks_total
             && counts.range_sets_free == counts.range_sets_total
-            && counts.send_logs_free == counts.send_logs_total;
+            && counts.send_logs_free == counts.send_logs_total
+            && counts.bbr_free == counts.bbr_total
+            && counts.rate_logs_free == counts.bbr_total;
         if is_home {
             Ok(())
         } else {

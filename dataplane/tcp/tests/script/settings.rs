@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Pacing, Settings};
 
 use super::Host;
 
@@ -12,9 +12,16 @@ const MTU_PROBING: [(&str, MtuProbing); 3] = [
     ("always", MtuProbing::Always),
 ];
 
-const CONGESTION: [(&str, CongestionKind); 2] = [
+const CONGESTION: [(&str, CongestionKind); 3] = [
+    ("bbr", CongestionKind::Bbr),
     ("cubic", CongestionKind::Cubic),
     ("reno", CongestionKind::NewReno),
+];
+
+const PACING: [(&str, Pacing); 3] = [
+    ("auto", Pacing::Auto),
+    ("on", Pacing::On),
+    ("off", Pacing::Off),
 ];
 
 const ECN: [(&str, Ecn); 3] = [
@@ -67,11 +74,13 @@ pub(super) fn set(settings: &mut Settings, host: &mut Host, pair: &str) -> Resul
         "min_pmtu" => settings.min_pmtu = value.parse().map_err(|_| "no datagram size")?,
         "mtu_probing" => settings.mtu_probing = choice(value, &MTU_PROBING)?,
         "congestion" => settings.congestion = choice(value, &CONGESTION)?,
+        "pacing" => settings.pacing = choice(value, &PACING)?,
         "ecn" => settings.ecn = choice(value, &ECN)?,
         "mss" => host.mss = number()?,
         "blocks" => host.blocks = number()?,
         "range_sets" => host.range_sets = number()?,
         "send_logs" => host.send_logs = number()?,
+        "bbr_records" => host.bbr_records = number()?,
         "cookies" => host.cookies = switch(value)?,
         "ip" => host.ip_version = Some(small()?),
         _ => return Err(format!("{key} is no setting")),

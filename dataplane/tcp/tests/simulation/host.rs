@@ -63,6 +63,7 @@ impl Host {
                 blocks: BLOCKS,
                 range_sets: 4,
                 send_logs: 4,
+                bbr_records: 1,
             }),
             tcb: None,
             end: None,
@@ -339,6 +340,11 @@ impl Host {
         assert_eq!(
             counts.send_logs_free, counts.send_logs_total,
             "send logs are missing"
+        );
+        assert_eq!(
+            (counts.bbr_free, counts.rate_logs_free),
+            (counts.bbr_total, counts.bbr_total),
+            "records of BBR are missing"
         );
     }
 }

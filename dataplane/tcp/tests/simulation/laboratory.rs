@@ -117,6 +117,8 @@ impl Cell {
         let p = self.lost_per_million as f64 / 1e6;
         let reno = (1.5 / p).sqrt();
         let segments = match self.congestion {
+            // Its model does not follow losses by chance; the line is its bound.
+            CongestionKind::Bbr => f64::INFINITY,
             CongestionKind::NewReno => reno,
             // RFC 9438 5.2: with C of 0.4. Never less than Reno.
             CongestionKind::Cubic => (1.054 * rtt.powf(0.75) / p.powf(0.75)).max(reno),

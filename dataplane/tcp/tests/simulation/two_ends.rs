@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Ecn, End, MtuProbing, Settings, State};
+use tidegate_tcp::{CongestionKind, Ecn, End, MtuProbing, Pacing, Settings, State};
 use tidegate_wire::Instant;
 
 use crate::world::{Dice, Weather, World};
@@ -26,7 +26,12 @@ fn settings(dice: &mut Dice) -> Settings {
         nodelay: dice.per_mille(300),
         initial_window: dice.pick(&[1, 2, 10]),
         delayed_ack: Duration::from_millis(dice.pick(&[0, 1, 40, 400])),
-        congestion: dice.pick(&[CongestionKind::Cubic, CongestionKind::NewReno]),
+        congestion: dice.pick(&[
+            CongestionKind::Cubic,
+            CongestionKind::NewReno,
+            CongestionKind::Bbr,
+        ]),
+        pacing: dice.pick(&[Pacing::Auto, Pacing::Auto, Pacing::On, Pacing::Off]),
         syn_retries: 40,
         syn_ack_retries: 40,
         retries2: 100,

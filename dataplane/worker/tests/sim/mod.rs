@@ -245,6 +245,11 @@ pub(crate) fn check_no_leak<P: Port, A: App>(worker: &Worker<P, A>) {
         memory.send_logs_free, memory.send_logs_total,
         "send logs leaked"
     );
+    assert_eq!(
+        (memory.bbr_free, memory.rate_logs_free),
+        (memory.bbr_total, memory.bbr_total),
+        "records of BBR leaked"
+    );
     let frames = worker.port(0).frame_counts();
     assert_eq!(frames.held, 0, "frames leaked: {frames:?}");
     assert_eq!(worker.stack().flows(), 0);

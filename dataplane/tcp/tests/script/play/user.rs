@@ -193,9 +193,14 @@ fn info_of(snapshot: &TcbSnapshot, name: &str) -> Result<String, String> {
         ),
         "again_in_flight" => snapshot.again_in_flight.to_string(),
         "backoffs" => snapshot.backoffs.to_string(),
+        "bbr" => {
+            let phase = snapshot.bbr.map(|bbr| bbr.phase.name());
+            phase.unwrap_or("none").to_owned()
+        }
         "bytes_acked" => snapshot.bytes_acked.to_string(),
         "bytes_delivered" => snapshot.bytes_delivered.to_string(),
         "bytes_received" => snapshot.bytes_received.to_string(),
+        "congestion" => snapshot.congestion.name().to_owned(),
         "in_state" => snapshot.in_state.as_secs_f64().to_string(),
         "lost" => snapshot.lost.to_string(),
         "min_rtt" => snapshot
