@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_tcp::{RepairPhase, TcbSnapshot};
+use tidegate_tcp::{BbrFigures, RepairPhase, TcbSnapshot};
 
 /// The figures of a connection. They are those of one moment between two turns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,17 @@ pub struct TcpInfo {
     /// The window that we offer, in bytes.
     pub rcv_wnd: u32,
 
+    /// Bytes a second at which text is sent; absent where it is not paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pacing_rate: Option<u64>,
+    /// Bytes a second at which text was delivered of late; absent where it is not measured, which
+    /// only BBR does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_rate: Option<u64>,
+    /// That rate was the application's, not the path's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub delivery_rate_app_limited: bool,
+
     /// Time in the present state.
     pub state_ms: u64,
     /// The algorithm of congestion control, under Linux's name for it.
@@ -101,6 +112,42 @@ pub struct TcpInfo {
     pub retrans_tail_probe: u32,
     /// Of `total_retrans`, SYNs.
     pub retrans_syn: u32,
+    /// BBR's model of the path, where it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bbr: Option<BbrInfo>,
+}
+
+/// Linux's `struct tcp_bbr_info`, and the phase. Gains are in per cent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BbrInfo {
+    /// Where in its cycle it is: `startup`, `drain`, `down`, `cruise`, `refill`, `up`, `probe_rtt`.
+    pub phase: String,
+    /// The rate that it believes the path carries, in bytes a second.
+    pub bw: u64,
+    /// The round trip that it believes the path has without a queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_rtt_us: Option<u32>,
+    /// How much faster than that rate it sends.
+    pub pacing_gain: u64,
+    /// How much more than that path holds it has in flight.
+    pub cwnd_gain: u64,
+}
+
+impl From<&BbrFigures> for BbrInfo {
+    fn from(bbr: &BbrFigures) -> Self {
+        Self {
+            phase: bbr.phase.name().to_owned(),
+            bw: bbr.bw,
+            min_rtt_us: bbr.min_rtt_us,
+            pacing_gain: bbr.pacing_gain_percent,
+            cwnd_gain: bbr.cwnd_gain_percent,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl From<&TcbSnapshot> for TcpInfo {
@@ -140,6 +187,9 @@ impl From<&TcbSnapshot> for TcpInfo {
             reord_seen: tcb.has_reordering.into(),
             snd_wnd: tcb.snd_wnd,
             rcv_wnd: tcb.rcv_wnd,
+            pacing_rate: tcb.pacing_rate,
+            delivery_rate: tcb.delivery_rate,
+            delivery_rate_app_limited: tcb.is_app_limited,
             state_ms: millis(tcb.in_state),
             congestion: tcb.congestion.name().to_owned(),
             cwnd_bytes: tcb.cwnd,
@@ -148,6 +198,7 @@ impl From<&TcbSnapshot> for TcpInfo {
             retrans_timer: tcb.again.timer,
             retrans_tail_probe: tcb.again.tail_probe,
             retrans_syn: tcb.again.syn,
+            bbr: tcb.bbr.as_ref().map(BbrInfo::from),
         }
     }
 }

@@ -34,7 +34,7 @@ mod message;
 mod server;
 
 pub use client::{Client, DEFAULT_SOCKET};
-pub use info::TcpInfo;
+pub use info::{BbrInfo, TcpInfo};
 pub use message::{
     Answer, BackendCounters, Counters, Discarded, Flow, FlowPage, Listener, Phase, PortCounters,
     PortStatus, Request, Status, Timer,

@@ -13,6 +13,7 @@ use super::errno::Errno;
 use super::opts::Opts;
 use super::protocol::{Answer, Handle, Patience, Refusal, Reply, Request};
 use super::socket::{Connection, Kind, SessionId, Socket, Waiter, Waiting};
+use crate::admin::TcpInfo;
 
 /// The longest accept queue, as Linux's `net.core.somaxconn` has it.
 const BACKLOG_MAX: u32 = 4096;
@@ -106,6 +107,12 @@ impl Application {
                 };
                 let state = state.filter(|state| *state != State::Closed);
                 Ok(Answer::Value(state.map(State::rfc_name))).into()
+            }
+            Request::Info { h } => {
+                let flow = self.socket(session, h)?.connection()?.flow;
+                let status = stack.status(flow);
+                let info = status.map(|status| Box::new(TcpInfo::from(&status)));
+                Ok(Answer::Info(info)).into()
             }
         })
     }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::errno::Errno;
 use super::opts::Opts;
+use crate::admin::TcpInfo;
 
 /// The number of a listener or a connection.
 pub(super) type Handle = u32;
@@ -82,6 +83,9 @@ pub(super) enum Request {
     State {
         h: Handle,
     },
+    Info {
+        h: Handle,
+    },
 }
 
 /// How long an answer may take; only `accept`, `wait_connected` and `recv` can take any time.
@@ -112,6 +116,8 @@ pub(super) enum Answer {
     Text { text: Vec<u8>, eof: bool },
     /// A name, or nothing.
     Value(Option<&'static str>),
+    /// What TCP knows of a connection; nothing after its end.
+    Info(Option<Box<TcpInfo>>),
 }
 
 /// Why a request was not carried out.
@@ -233,6 +239,7 @@ fn request(op: &str, fields: Fields) -> Result<Request, Refusal> {
         },
         "error" => Request::Error { h: h()? },
         "state" => Request::State { h: h()? },
+        "info" => Request::Info { h: h()? },
         _ => {
             let message = format!("there is no op {:?}", shortened(op, NAME_MAX));
             return Err(Refusal::new(Errno::Unsupported, message));
@@ -278,6 +285,7 @@ pub(super) fn render(reply: &Reply) -> String {
             json!({"ok": true, "data": BASE64.encode(text), "eof": eof})
         }
         Ok(Answer::Value(name)) => json!({"ok": true, "value": name}),
+        Ok(Answer::Info(info)) => json!({"ok": true, "value": info}),
         Err(refusal) => {
             let mut object = json!({"ok": false, "error": refusal.errno.name()});
             if let Some(message) = &refusal.message {

@@ -46,12 +46,35 @@ fn amounts(line: &mut String, info: &TcpInfo) {
     some(line, "bytes_acked", info.bytes_acked);
     some(line, "bytes_received", info.bytes_received);
     some(line, "data_segs_out", info.data_segs_out);
+    if let Some(bbr) = &info.bbr {
+        let _ = write!(line, " bbr:(bw:{}bps", bits(bbr.bw));
+        if let Some(min_rtt_us) = bbr.min_rtt_us {
+            let _ = write!(line, ",mrtt:{}", millis(min_rtt_us.into()));
+        }
+        let (pacing, cwnd) = (gain(bbr.pacing_gain), gain(bbr.cwnd_gain));
+        let _ = write!(
+            line,
+            ",pacing_gain:{pacing},cwnd_gain:{cwnd},{})",
+            bbr.phase
+        );
+    }
     if let Some(rtt_us) = info.rtt_us.filter(|rtt_us| *rtt_us > 0) {
         let bits = u128::from(info.cwnd_bytes) * 8;
         let _ = write!(line, " send {}bps", bits * 1_000_000 / u128::from(rtt_us));
     }
     some(line, "lastsnd", info.last_data_sent_ms);
     some(line, "lastack", info.last_ack_recv_ms);
+    for (name, rate) in [
+        ("pacing_rate", info.pacing_rate),
+        ("delivery_rate", info.delivery_rate),
+    ] {
+        if let Some(rate) = rate {
+            let _ = write!(line, " {name} {}bps", bits(rate));
+        }
+    }
+    if info.delivery_rate_app_limited {
+        line.push_str(" app_limited");
+    }
 }
 
 /// What is under way, and what went wrong.
@@ -84,6 +107,17 @@ fn some(line: &mut String, name: &str, value: impl Into<u64>) {
     }
 }
 
+/// Bits a second.
+fn bits(rate: u64) -> u128 {
+    u128::from(rate) * 8
+}
+
+/// A gain in per cent, as a factor.
+fn gain(percent: u64) -> String {
+    let text = format!("{}.{:02}", percent / 100, percent % 100);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Milliseconds, with the microseconds behind the point where there are any.
 fn millis(micros: u64) -> String {
     let text = format!("{}.{:03}", micros / 1_000, micros % 1_000);
@@ -93,6 +127,7 @@ fn millis(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::BbrInfo;
 
     fn info() -> TcpInfo {
         TcpInfo {
@@ -144,6 +179,29 @@ mod tests {
              retrans_by:2/1/1/1 lost:1 sacked:2 reord_seen:1 notsent:9000 minrtt:20 snd_wnd:65536 \
              rcv_wnd:1048576 state_ms:1230";
         assert_eq!(line(&info()), expected);
+    }
+
+    #[test]
+    fn a_model_and_rates_are_shown() {
+        let paced = TcpInfo {
+            congestion: "bbr".to_owned(),
+            pacing_rate: Some(1_237_500),
+            delivery_rate: Some(1_250_000),
+            delivery_rate_app_limited: true,
+            bbr: Some(BbrInfo {
+                phase: "up".to_owned(),
+                bw: 1_250_000,
+                min_rtt_us: Some(40_010),
+                pacing_gain: 125,
+                cwnd_gain: 200,
+            }),
+            ..info()
+        };
+        let line = line(&paced);
+        let model = " bbr:(bw:10000000bps,mrtt:40.01,pacing_gain:1.25,cwnd_gain:2,up) send ";
+        assert!(line.contains(model), "{line}");
+        let rates = " pacing_rate 9900000bps delivery_rate 10000000bps app_limited unacked:8 ";
+        assert!(line.contains(rates), "{line}");
     }
 
     #[test]
