@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use tidegate_port::Impairment;
-use tidegate_worker::{Listen, Stack};
+use tidegate_worker::{Listen, Stack, SynCookies};
 
 use crate::net::{Net, Plan, VERSIONS, backend_at, clean, pool, proxy, rough, service_at};
 use crate::peers::{Closes, Pace, Peers, Script};
@@ -49,6 +49,7 @@ fn plan(seed: u64, dice: &mut Dice) -> Plan {
     pool.retries = u32::try_from(dice.below(7)).unwrap();
     let silent = Listen {
         syn_backlog: 0,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(8_003)
     };
     let hangs = Script::answer(ANSWER)

@@ -5,7 +5,7 @@ use core::time::Duration;
 use tidegate_port::{End as LinkEnd, Impairment};
 use tidegate_service::PoolSpec;
 use tidegate_tcp::End;
-use tidegate_worker::Listen;
+use tidegate_worker::{Listen, SynCookies};
 
 use crate::net::{Net, Plan, VERSIONS, Version, backend_at, clean, pool, proxy, rough, service_at};
 use crate::peers::{Closes, Pace, Script};
@@ -137,6 +137,7 @@ fn a_reset_goes_through_while_the_other_side_does_not_read() {
 fn a_client_that_goes_while_a_backend_is_asked_leaves_nothing() {
     let silent = Listen {
         syn_backlog: 0,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(8_001)
     };
     for version in VERSIONS {

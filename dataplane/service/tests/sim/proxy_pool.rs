@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use tidegate_service::BackendCounts;
 use tidegate_tcp::End;
-use tidegate_worker::Listen;
+use tidegate_worker::{Listen, SynCookies};
 
 use crate::net::{Net, Plan, VERSIONS, Version, backend_at, clean, pool, proxy, rough, service_at};
 use crate::peers::{Closes, Script};
@@ -21,6 +21,7 @@ const SILENT: u16 = 9_001;
 fn plan(seed: u64) -> Plan {
     let silent = Listen {
         syn_backlog: 0,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(SILENT)
     };
     Plan::new(seed)

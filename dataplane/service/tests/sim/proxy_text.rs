@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use tidegate_port::Impairment;
-use tidegate_worker::Listen;
+use tidegate_worker::{Listen, SynCookies};
 
 use crate::net::{Net, Plan, VERSIONS, Version, backend_at, clean, pool, proxy, rough, service_at};
 use crate::peers::{Closes, Script};
@@ -24,6 +24,7 @@ fn net(seed: u64, impairment: Impairment, version: Version, backend: Script) -> 
 fn silent() -> Listen {
     Listen {
         syn_backlog: 0,
+        syn_cookies: SynCookies::Off,
         ..Listen::on(8_001)
     }
 }
