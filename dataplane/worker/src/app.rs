@@ -56,7 +56,8 @@ pub trait App {
     /// [`Stack::resume`] asks for it.
     fn on_text(&mut self, stack: &mut Stack, flow: FlowId, text: &[u8]) -> usize;
 
-    /// The send queue has room again after a [`Stack::send`] that was short.
+    /// The send queue has room again after a [`Stack::send`] that was short; or it never will have,
+    /// because the flow has ended while text that was left waits: then sending fails.
     fn on_writable(&mut self, stack: &mut Stack, flow: FlowId) {
         let _ = (stack, flow);
     }

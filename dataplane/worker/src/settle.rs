@@ -127,6 +127,23 @@ impl Stack {
                 self.recycle_time_wait();
             }
         }
+        if to == State::Closed {
+            self.wake_waiting(slot);
+        }
+    }
+
+    /// The flow in `slot` has ended. An application that left text because it had no room to send
+    /// waits for room; there never will be any, and that it has to hear as well, or nobody reads
+    /// the text and the flow stays for ever.
+    fn wake_waiting(&mut self, slot: u32) {
+        if let Some(flow) = self.flows.at_mut(slot)
+            && flow.is_live()
+            && flow.is_paused
+            && flow.tcb.readable() > 0
+        {
+            flow.due.insert(Due::WRITABLE);
+            self.attention.push(slot);
+        }
     }
 
     /// Forgets the flow that has been in TIME_WAIT longest, if the application is done with it.

@@ -15,7 +15,7 @@
 
 mod pair;
 
-use tidegate_tcp::End;
+use tidegate_tcp::{End, State};
 use tidegate_wire::Instant;
 use tidegate_worker::{FlowId, Open, Stack};
 
@@ -141,6 +141,11 @@ impl Proxy {
             return;
         };
         let pair = self.pairs.at(number);
+        if pair.phase == Phase::Connecting && stack.state(flow) == Some(State::Closed) {
+            // The client has gone before a backend took what it had to say: there is nobody to be
+            // served.
+            return stack.abort(flow);
+        }
         pair.active_at = stack.now();
         if let Some(other) = pair.other(side) {
             stack.resume(other);

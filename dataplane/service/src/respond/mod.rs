@@ -179,8 +179,9 @@ impl Respond {
         };
         if let Some((answer, sent)) = talk.unsent {
             let bytes = self.answers.bytes(answer);
-            // An error means that the flow is going down: on_end follows and clears all.
             let Ok(taken) = stack.send(flow, &bytes[sent..]) else {
+                // The flow has ended. What it asked further is given up, and on_end clears all.
+                stack.abort(flow);
                 return false;
             };
             if sent + taken < bytes.len() {

@@ -281,12 +281,15 @@ fn answers_survive_a_rough_path() {
 #[test]
 fn a_client_that_resets_in_the_middle_leaves_nothing() {
     let body = vec![b'x'; 500_000];
-    let mut net = Plan::new(11).service(PORT, service(&body)).build();
-    let script = Script::bytes(&GET.repeat(10)).pace(Pace::Stopped);
-    let client = net.open(service_at(Version::V4, PORT), script);
-    net.run_for(Duration::from_secs(2));
-    net.as_client(|clients, stack| clients.reset(stack, client));
-    net.run_to("it is over", |net| net.services.stack().flows() == 0);
-    assert_eq!(net.client(client).end, Some(End::Aborted));
-    net.finish();
+    // Also where it has closed before, so that what it asked is still there to be read.
+    for closes in [Closes::Never, Closes::AfterSaying] {
+        let mut net = Plan::new(11).service(PORT, service(&body)).build();
+        let script = Script::bytes(&GET.repeat(10)).pace(Pace::Stopped);
+        let client = net.open(service_at(Version::V4, PORT), script.closes(closes));
+        net.run_for(Duration::from_secs(2));
+        net.as_client(|clients, stack| clients.reset(stack, client));
+        net.run_to("it is over", |net| net.services.stack().flows() == 0);
+        assert_eq!(net.client(client).end, Some(End::Aborted));
+        net.finish();
+    }
 }
