@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::selection::Conversation;
@@ -44,6 +45,15 @@ pub(crate) fn first_difference(tidegate: &[String], linux: &[String]) -> Option<
 
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/differential/differences.txt")
+}
+
+/// The kernel whose behaviour is listed. Another one may differ in its own way, which is said and not
+/// judged.
+const LISTED_KERNEL: &str = "6.18";
+
+fn is_the_listed_kernel() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    release.split('.').take(2).eq(LISTED_KERNEL.split('.'))
 }
 
 /// What stands above the list.
@@ -136,6 +146,13 @@ pub(crate) fn judge(
     faults.extend(strays.map(|name| format!("{name}: is listed and not played")));
     if std::env::var_os("TIDEGATE_BLESS").is_some() {
         write(&now);
+    }
+    if !faults.is_empty() && !is_the_listed_kernel() {
+        let all = faults.join("\n");
+        let line = format!("NOT JUDGED: this kernel is not Linux {LISTED_KERNEL}:\n{all}\n");
+        // Not by eprintln!, which the test harness keeps to itself when a test passes.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        return;
     }
     assert!(
         faults.is_empty(),

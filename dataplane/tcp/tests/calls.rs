@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_tcp::{
     BLOCK_LEN, Context, End, Events, FourTuple, Memory, MemoryConfig, Segment, SendError, SeqNum,
-    Settings, State, Tcb, TxChecksumMode,
+    Settings, State, Tcb, TextQueue, TxChecksumMode,
 };
 use tidegate_wire::{Instant, PROTOCOL_TCP, Sum, Tcp, TcpFlags, TcpOptions};
 
@@ -14,6 +14,7 @@ const MTU: u32 = 1_500;
 
 /// An established TCB, with a peer that is written by hand.
 struct Bench {
+    now: Instant,
     tcb: Tcb,
     settings: Settings,
     memory: Memory,
@@ -49,6 +50,7 @@ impl Bench {
         let iss = SeqNum::new(1_000);
         let tcb = Tcb::open(tuple, iss, MTU, &mut cx);
         let mut bench = Self {
+            now: Instant::from_secs(1),
             tcb,
             settings,
             memory,
@@ -65,7 +67,7 @@ impl Bench {
 
     fn with<T>(&mut self, step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> T) -> T {
         let mut cx = Context {
-            now: Instant::from_secs(1),
+            now: self.now,
             settings: &self.settings,
             memory: &mut self.memory,
         };
@@ -84,6 +86,7 @@ impl Bench {
             urgent: 0,
             options: TcpOptions {
                 mss: Some(1_460),
+                wnd_shift: Some(0),
                 ..TcpOptions::default()
             },
             text,
@@ -327,7 +330,7 @@ fn an_idle_connection_holds_no_memory() {
 #[test]
 fn other_settings_are_told_only_where_the_window_is_larger() {
     let rmem = 65_535;
-    let mut bench = Bench::established_with(4, Settings::default().with_rmem(rmem / 4));
+    let mut bench = Bench::established_with(64, Settings::default().with_rmem(rmem / 4));
     let before = bench.settings;
     bench.settings.nodelay = true;
     bench.with(|tcb, cx| tcb.on_new_settings(&before, cx));
@@ -338,4 +341,36 @@ fn other_settings_are_told_only_where_the_window_is_larger() {
     let told = bench.transmit();
     assert_eq!(told.len(), 1);
     assert_eq!(header(&told[0]).flags, TcpFlags::ACK);
+}
+
+/// The window after two round trips in each of which the user has taken 58 kilobytes, while others
+/// hold so many blocks; when it is told they hold none.
+fn window_after_reading(blocks_held: usize) -> u32 {
+    let mut bench = Bench::established(4_096);
+    let mut others = TextQueue::default();
+    others.push(&mut bench.memory, &vec![0; blocks_held * BLOCK_LEN]);
+    for at in 0..81 {
+        // Forty at once, and then a round trip of silence.
+        bench.now += Duration::from_millis(if at % 40 == 0 { 10 } else { 0 });
+        let seg = bench.segment(TcpFlags::ACK, &[0; 1_460]);
+        let arrival = bench.with(|tcb, cx| tcb.on_segment(seg, cx));
+        assert_eq!(arrival.expect("it is acceptable").text.len(), 1_460);
+        bench.with(|tcb, cx| tcb.keep_text(&[], cx));
+        bench.seq += 1_460;
+        if at < 80 {
+            bench.transmit();
+        }
+    }
+    others.clear(&mut bench.memory);
+    bench.now += Duration::from_millis(100);
+    bench.with(|tcb, cx| tcb.on_timeout(cx));
+    let segments = bench.transmit();
+    let wnd = header(segments.last().expect("an ACK is due")).wnd;
+    u32::from(wnd) << 7
+}
+
+#[test]
+fn a_window_that_would_grow_does_not_under_pressure() {
+    assert!(window_after_reading(0) > 100_000);
+    assert!(window_after_reading(3_200) <= 1 << 16);
 }
