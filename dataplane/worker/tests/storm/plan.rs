@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Ecn, MtuProbing, Settings};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
 use tidegate_worker::{Listen, SettingsId, SynCookies, WorkerConfig};
 
 use crate::actor::Manners;
@@ -120,11 +120,15 @@ impl Plan {
         }
     }
 
-    /// Settings such that the path can be used: through a black hole only who searches finds a way.
+    /// Settings such that the path can be used: through a black hole only who searches finds a way,
+    /// and what looks dead to keep-alive is.
     fn settings(&self, dice: &mut Dice) -> Settings {
         let mut settings = settings(dice);
         if self.weather.is_black_hole && settings.mtu_probing == MtuProbing::Off {
             settings.mtu_probing = MtuProbing::BlackHole;
+        }
+        if self.pace.cut.is_some() || self.weather.lost > 50 {
+            settings.keepalive = None;
         }
         settings
     }
@@ -164,7 +168,17 @@ fn settings(dice: &mut Dice) -> Settings {
     let ms = Duration::from_millis;
     Settings {
         rmem: dice.pick(&[2_000, 10_000, 65_535, 262_144, 1 << 20]),
+        rmem_max: dice.pick(&[0, 1 << 20]),
         wmem: dice.pick(&[2_000, 20_000, 262_144]),
+        wmem_max: dice.pick(&[0, 1 << 20]),
+        quick_acks: dice.pick(&[0, 2, 16]),
+        hystart: dice.per_mille(500),
+        linger: dice.pick(&[None, None, Some(Duration::ZERO), Some(ms(1_000))]),
+        keepalive: dice.per_mille(200).then_some(Keepalive {
+            idle: ms(30_000),
+            interval: ms(10_000),
+            count: 6,
+        }),
         wnd_scaling: dice.per_mille(700),
         sack: dice.per_mille(700),
         timestamps: dice.per_mille(700),

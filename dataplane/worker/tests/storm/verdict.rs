@@ -35,8 +35,13 @@ pub(crate) fn judge(talks: &[Talk], leniency: Leniency) {
             sides.len() <= 1 || leniency.ghosts,
             "the same flow was delivered twice:\n{sides:#?}"
         );
-        // The ghosts have not answered what came.
-        let is_answer = |side: &&&Talk| (side.sent == client.received, side.received);
+        // A ghost has not answered what came, and is not seen to its end.
+        let is_answer = |side: &&&Talk| {
+            let is_whole = (side.is_innocent(), side.is_peer_closed);
+            let is_all = side.sent == client.received;
+            let is_enough = side.sent >= client.received;
+            (is_enough, is_all, side.received, is_whole)
+        };
         match sides.iter().max_by_key(is_answer) {
             Some(server) => judge_pair(client, server, leniency),
             None => judge_alone(client),
