@@ -11,7 +11,7 @@ mod step;
 
 use core::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings, State, Tcb};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Pacing, Settings, State, Tcb};
 use tidegate_wire::TcpFlags;
 
 use self::bench::Bench;
@@ -68,6 +68,7 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
             interval: Duration::from_secs(1),
             count: 3,
         }),
+        pacing: bytes.pick(&[Pacing::Auto, Pacing::On, Pacing::Off]),
         ecn: bytes.pick(&[Ecn::Passive, Ecn::On, Ecn::Off]),
         mtu_probing: bytes.pick(&[MtuProbing::BlackHole, MtuProbing::Always, MtuProbing::Off]),
         ..Settings::default()

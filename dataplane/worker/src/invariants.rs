@@ -72,7 +72,10 @@ impl Stack {
             memory: &mut self.memory,
         };
         let is_queued = self.sending.contains(slot) || self.parked.contains(slot);
-        let is_waiting = tcb.wants_transmit(&cx) && !is_queued;
+        // The timer of a paced flow goes off when its next burst is due; the first segment of that
+        // may go a little earlier, with whatever else makes the flow send.
+        let is_paced = tcb.snapshot(&cx).pacing_rate.is_some();
+        let is_waiting = tcb.wants_transmit(&cx) && !is_queued && !is_paced;
         assert!(!is_waiting, "{id} wants to transmit and nobody knows");
         true
     }

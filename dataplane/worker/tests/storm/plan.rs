@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Settings};
+use tidegate_tcp::{CongestionKind, Ecn, Keepalive, MtuProbing, Pacing, Settings};
 use tidegate_worker::{Listen, SettingsId, SynCookies, WorkerConfig};
 
 use crate::actor::Manners;
@@ -173,6 +173,7 @@ fn settings(dice: &mut Dice) -> Settings {
         wmem_max: dice.pick(&[0, 1 << 20]),
         quick_acks: dice.pick(&[0, 2, 16]),
         hystart: dice.per_mille(500),
+        pacing: dice.pick(&[Pacing::Auto, Pacing::On, Pacing::Off]),
         linger: dice.pick(&[None, None, Some(Duration::ZERO), Some(ms(1_000))]),
         keepalive: dice.per_mille(200).then_some(Keepalive {
             idle: ms(30_000),
@@ -185,7 +186,11 @@ fn settings(dice: &mut Dice) -> Settings {
         nodelay: dice.per_mille(300),
         initial_window: dice.pick(&[1, 2, 10]),
         delayed_ack: ms(dice.pick(&[0, 1, 40, 400])),
-        congestion: dice.pick(&[CongestionKind::Cubic, CongestionKind::NewReno]),
+        congestion: dice.pick(&[
+            CongestionKind::Cubic,
+            CongestionKind::NewReno,
+            CongestionKind::Bbr,
+        ]),
         rto_min: ms(dice.pick(&[200, 200, 1_000])),
         rto_max: ms(dice.pick(&[20_000, 120_000])),
         // Long enough that no honest flow is given up in a storm.
