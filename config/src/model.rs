@@ -7,6 +7,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
 };
@@ -41,8 +42,12 @@ pub struct Workers {
     pub idle: Idle,
     /// How long a worker with [`Idle::Adaptive`] looks for frames before it sleeps.
     pub idle_spin: Duration,
-    /// Connections in any state that a worker holds at most.
+    /// Connections that a worker holds at most, those in TIME_WAIT left out.
     pub flows_max: u32,
+    /// Connections in TIME_WAIT that a worker holds at most.
+    pub time_wait_max: u32,
+    /// Ports that connections of our own begin at.
+    pub local_ports: RangeInclusive<u16>,
     /// Memory for text that waits to be sent, acknowledged or read, in bytes, a worker.
     pub text_memory: u64,
     /// How long a drain waits for connections to end before they are reset.
@@ -214,6 +219,8 @@ pub struct Tcp {
     pub retries2: u8,
     /// How long a connection stays in TIME_WAIT.
     pub time_wait: Duration,
+    /// Let connections of our own take over sockets in TIME_WAIT.
+    pub time_wait_reuse: bool,
     /// How long an orphaned connection stays in FIN_WAIT2.
     pub fin_timeout: Duration,
     /// Probes on connections on which nothing moves.

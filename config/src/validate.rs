@@ -65,6 +65,8 @@ fn workers(raw: RawWorkers, findings: &Findings<'_>) -> Option<Workers> {
         idle: raw.idle?.value,
         idle_spin: raw.idle_spin?.value,
         flows_max: raw.flows_max?.value,
+        time_wait_max: raw.time_wait_max?.value,
+        local_ports: raw.local_ports?.value,
         text_memory: raw.text_memory?.value,
         shutdown_timeout: raw.shutdown_timeout?.value,
     })

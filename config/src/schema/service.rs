@@ -1,6 +1,6 @@
 //! The tables that stand once: `[workers]`, `[admin]` and `[log]`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::{
     model::{Idle, Level, LogFormat},
@@ -8,7 +8,7 @@ use crate::{
     value::{
         Choice, Items, List, OrWord,
         number::{Period, Size, Whole},
-        text::{MODE, SOCKET},
+        text::{MODE, PORTS, SOCKET},
     },
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct RawWorkers {
     pub(crate) idle: Read<Idle>,
     pub(crate) idle_spin: Read<Duration>,
     pub(crate) flows_max: Read<u32>,
+    pub(crate) time_wait_max: Read<u32>,
+    pub(crate) local_ports: Read<RangeInclusive<u16>>,
     pub(crate) text_memory: Read<u64>,
     pub(crate) shutdown_timeout: Read<Duration>,
 }
@@ -64,6 +66,8 @@ impl RawWorkers {
             idle: section.value("idle", &idle),
             idle_spin: section.value("idle_spin", &Period(Duration::from_micros(1)..=second)),
             flows_max: section.value("flows_max", &Whole::new(16..=16_777_216)),
+            time_wait_max: section.value("time_wait_max", &Whole::new(1..=16_777_216)),
+            local_ports: section.value("local_ports", &PORTS),
             text_memory: section.value("text_memory", &Size(1 << 20..=1 << 38)),
             shutdown_timeout: section
                 .value("shutdown_timeout", &Period(Duration::ZERO..=3600 * second)),

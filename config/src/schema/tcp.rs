@@ -40,6 +40,7 @@ pub(crate) struct RawTcp {
     pub(crate) strict: Read<bool>,
     pub(crate) retries2: Read<u8>,
     pub(crate) time_wait: Read<Duration>,
+    pub(crate) time_wait_reuse: Read<bool>,
     pub(crate) fin_timeout: Read<Duration>,
     pub(crate) keepalive: Read<bool>,
     pub(crate) keepalive_time: Read<Duration>,
@@ -133,6 +134,7 @@ impl RawTcp {
             // RFC 9293 3.8.3, SHLD-10: R1 is three, and R2 is not below it.
             retries2: section.value("retries2", &Whole::new(3..=127)),
             time_wait: section.value("time_wait", &Period(seconds(1)..=seconds(240))),
+            time_wait_reuse: section.value("time_wait_reuse", &Flag),
             fin_timeout: section.value("fin_timeout", &Period(seconds(1)..=seconds(3600))),
             keepalive: section.value("keepalive", &Flag),
             keepalive_time: section.value("keepalive_time", &Period(seconds(1)..=seconds(604_800))),

@@ -52,6 +52,7 @@ pub(super) fn tcp(raw: RawTcp, findings: &Findings<'_>) -> Option<Tcp> {
         strict: raw.strict?.value,
         retries2: raw.retries2?.value,
         time_wait: raw.time_wait?.value,
+        time_wait_reuse: raw.time_wait_reuse?.value,
         fin_timeout: raw.fin_timeout?.value,
         keepalive: raw.keepalive?.value.then_some(keepalive),
         user_timeout: raw.user_timeout?.value,

@@ -11,7 +11,7 @@ use toml::de::DeTable;
 use super::{
     address::{BACKEND, LISTEN, OWNED},
     number::{Period, PowerOfTwo, Share, Size, Whole, duration, size},
-    text::{INTERFACE, MODE, NAME, SOCKET},
+    text::{INTERFACE, MODE, NAME, PORTS, SOCKET},
     *,
 };
 use crate::source::Source;
@@ -338,4 +338,15 @@ proptest! {
         let kind = Size(0..=u64::MAX);
         prop_assert_eq!(read(&kind, &format!("{:?}", size(bytes))), Ok(bytes));
     }
+}
+
+#[test]
+fn a_range_of_ports_has_two_ends_the_smaller_one_first() {
+    assert_eq!(read(&PORTS, "\"32768-60999\""), Ok(32_768..=60_999));
+    assert_eq!(read(&PORTS, "\"80 - 80\""), Ok(80..=80));
+    for wrong in ["32768", "0-9", "1-65536", "a-b", "1-2-3", ""] {
+        assert!(read(&PORTS, &format!("{wrong:?}")).is_err(), "{wrong}");
+    }
+    let reversed = read(&PORTS, "\"9-8\"").unwrap_err();
+    assert!(reversed.ends_with("write \"8-9\""), "{reversed}");
 }

@@ -1,5 +1,6 @@
 //! Strings: names, paths, and values that are written as strings.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::{Kind, Node, Place};
@@ -56,6 +57,12 @@ pub(crate) const SOCKET: Parsed<PathBuf> = Parsed {
 pub(crate) const MODE: Parsed<u32> = Parsed {
     expects: "three octal digits in a string, like \"0660\"",
     parse: parse_mode,
+};
+
+/// A range of ports, both ends in it.
+pub(crate) const PORTS: Parsed<RangeInclusive<u16>> = Parsed {
+    expects: "two ports, the smaller one first, like \"32768-60999\"",
+    parse: parse_ports,
 };
 
 /// The value of an HTTP field: nothing in it may end the line.
@@ -172,6 +179,25 @@ fn parse_socket(text: &str) -> Result<PathBuf, Refusal> {
         return Err(Refusal::new("this is a folder, not a file in it"));
     }
     Ok(path)
+}
+
+fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, Refusal> {
+    let port = |text: &str| match text.trim().parse() {
+        Ok(0) => Err(Refusal::new("port 0 is nobody's")),
+        Ok(port) => Ok(port),
+        Err(_) => Err(Refusal::new(format!("{text:?} is no port"))),
+    };
+    let (first, last) = text
+        .split_once('-')
+        .ok_or_else(|| Refusal::new(format!("{text:?} is no range")))?;
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err(Refusal::with_help(
+            format!("{first} is above {last}"),
+            format!("write \"{last}-{first}\""),
+        ));
+    }
+    Ok(first..=last)
 }
 
 fn parse_mode(text: &str) -> Result<u32, Refusal> {

@@ -255,7 +255,7 @@ impl App for Application {
         let Kind::Connection(connection) = &mut socket.kind else {
             return;
         };
-        connection.note_end(end);
+        connection.note_end(end, stack.tuple(flow));
         if let Some(waiter) = waiter {
             let reply = match waiter.what {
                 Waiting::Text { .. } => connection.text_at_end(),

@@ -103,7 +103,7 @@ impl Application {
             Request::State { h } => {
                 let state = match &self.socket(session, h)?.kind {
                     Kind::Listener { .. } => Some(State::Listen),
-                    Kind::Connection(own) => stack.state(own.flow),
+                    Kind::Connection(own) => own.state(stack),
                 };
                 let state = state.filter(|state| *state != State::Closed);
                 Ok(Answer::Value(state.map(State::rfc_name))).into()

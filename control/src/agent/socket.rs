@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crossbeam::channel::Sender;
-use tidegate_tcp::{End, Settings};
+use tidegate_tcp::{End, FourTuple, Settings, State};
 use tidegate_worker::{FlowId, ListenerId, Stack};
 
 use super::errno::Errno;
@@ -45,6 +45,8 @@ pub(super) struct Connection {
     pub(super) is_at_eof: bool,
     /// The stack has told its end.
     pub(super) has_ended: bool,
+    /// Its sockets, once it has ended: TIME_WAIT goes by them when the flow is gone.
+    pub(super) sockets: Option<FourTuple>,
     /// Why it ended, as long as it was not told.
     pub(super) error: Option<Errno>,
     /// Trouble that ended nothing, as long as it was not asked for.
@@ -61,6 +63,7 @@ impl Connection {
             is_connected,
             is_at_eof: false,
             has_ended: false,
+            sockets: None,
             error: None,
             soft_error: None,
             failure: None,
@@ -68,8 +71,9 @@ impl Connection {
     }
 
     /// The stack has told how it ended.
-    pub(super) fn note_end(&mut self, end: End) {
+    pub(super) fn note_end(&mut self, end: End, sockets: Option<FourTuple>) {
         self.has_ended = true;
+        self.sockets = sockets;
         let mut error = Errno::of_end(end);
         if error == Some(Errno::TimedOut) {
             // As in Linux: where a router has said why there is no answer, that is the reason.
@@ -81,6 +85,16 @@ impl Connection {
             self.failure = error.or(Some(Errno::ConnectionAborted));
             self.error = self.failure;
         }
+    }
+
+    /// The state of its flow, or of what is left of it.
+    pub(super) fn state(&self, stack: &Stack) -> Option<State> {
+        let is_waiting = || {
+            self.sockets
+                .filter(|own| stack.is_waiting(own))
+                .map(|_| State::TimeWait)
+        };
+        stack.state(self.flow).or_else(is_waiting)
     }
 
     /// What `recv` says after the end when all text was read: the error, once, and then the end of

@@ -12,8 +12,9 @@ use crossbeam::channel::{Sender, bounded};
 use tidegate_config::{Config, Service};
 use tidegate_port::Facts;
 use tidegate_service::{ServiceCommand, ServiceReport};
+use tidegate_tcp::State;
 use tidegate_wire::Discard;
-use tidegate_worker::{Command, FlowRow, ListenerRow, Mailbox};
+use tidegate_worker::{Command, FlowRow, ListenerRow, Mailbox, TimeWaitRow};
 
 use super::application::AppCommand;
 use super::worker::Ready;
@@ -122,8 +123,10 @@ impl Answers {
             max,
             reply,
         })?;
+        let flows = page.rows.iter().map(|row| self.flow(row, info));
+        let waiting = page.time_waits.iter().map(|row| self.waiting(row));
         Ok(FlowPage {
-            flows: page.rows.iter().map(|row| self.flow(row, info)).collect(),
+            flows: flows.chain(waiting).collect(),
             next: page.next_slot.map(|slot| format!("0:{slot}")),
         })
     }
@@ -155,12 +158,42 @@ impl Answers {
         }
     }
 
+    /// A connection in TIME_WAIT. Whose it was its settings tell.
+    fn waiting(&self, row: &TimeWaitRow) -> Flow {
+        let tuple = row.tuple;
+        let remote = SocketAddr::new(tuple.remote, tuple.remote_port);
+        let number = usize::from(row.settings.0);
+        let listener = number
+            .checked_sub(1)
+            .and_then(|number| self.config.listeners.get(number));
+        let pool = number.checked_sub(1 + self.config.listeners.len());
+        Flow {
+            state: State::TimeWait.name().to_owned(),
+            rcv_queue: 0,
+            snd_queue: 0,
+            local: SocketAddr::new(tuple.local, tuple.local_port),
+            remote,
+            service: listener.map_or_else(String::new, |listener| listener.name.clone()),
+            backend: pool.and_then(|pool| self.backend(&Service::Proxy { pool }, remote)),
+            timer: Some(Timer {
+                name: "timewait".to_owned(),
+                remaining_ms: u64::try_from(row.remaining.as_millis()).unwrap_or(u64::MAX),
+            }),
+            retransmits: 0,
+            srtt_us: None,
+            rto_us: 0,
+            cwnd: 0,
+            worker: 0,
+            info: None,
+        }
+    }
+
     /// `pool/backend` of a connection that a proxy has opened to this address.
     fn backend(&self, service: &Service, remote: SocketAddr) -> Option<String> {
         let Service::Proxy { pool } = service else {
             return None;
         };
-        let pool = &self.config.pools[*pool];
+        let pool = self.config.pools.get(*pool)?;
         let backend = pool
             .backends
             .iter()

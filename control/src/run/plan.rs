@@ -31,8 +31,8 @@ pub(crate) fn worker(config: &Config, facts: &[Facts]) -> Result<WorkerConfig> {
     let text_blocks = workers.text_memory / BLOCK;
     Ok(WorkerConfig {
         flows_max: workers.flows_max,
-        // As Linux does with tcp_max_tw_buckets, half of the table may wait for its end.
-        time_wait_max: (workers.flows_max / 2).max(1),
+        time_wait_max: workers.time_wait_max,
+        local_ports: workers.local_ports.clone(),
         text_blocks: u32::try_from(text_blocks).context("[workers] text_memory is too large")?,
         // Only a flow with a gap needs one; a quarter of all flows at once is a bad day.
         range_sets: (workers.flows_max / 4).max(64),

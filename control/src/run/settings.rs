@@ -49,6 +49,7 @@ pub(super) fn tcp(tcp: &config::Tcp) -> Settings {
         strict: tcp.strict,
         retries2: tcp.retries2,
         time_wait: tcp.time_wait,
+        time_wait_reuse: tcp.time_wait_reuse,
         fin_timeout: tcp.fin_timeout,
         keepalive,
         user_timeout: tcp.user_timeout,

@@ -112,7 +112,7 @@ impl Tcb {
     #[must_use]
     pub const fn traffic_class(&self, settings: &Settings) -> u8 {
         let ecn = if self.has(Flags::ECT_SENT) { ECT_0 } else { 0 };
-        settings.traffic_class & !ECN_BITS | ecn
+        settings.diffserv() | ecn
     }
 
     /// What arriving text says about congestion on its way (RFC 3168 6.1.3).

@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use crate::congestion::CongestionKind;
-use crate::ecn::Ecn;
+use crate::ecn::{ECN_BITS, Ecn};
 use crate::pacing::Pacing;
 use crate::path_mtu::MtuProbing;
 use crate::rtt::RttBounds;
@@ -103,6 +103,9 @@ pub struct Settings {
     /// Time spent in TIME_WAIT: 2 MSL (RFC 9293 3.6.1, MUST-13; with the MSL of 30 s that all
     /// stacks use, where the RFC's is two minutes).
     pub time_wait: Duration,
+    /// Let an open of ours take over sockets in TIME_WAIT, where timestamps tell the old connection
+    /// from the new (RFC 6191 2).
+    pub time_wait_reuse: bool,
     /// How long FIN_WAIT2 may last once the user has closed and reads no more.
     pub fin_timeout: Duration,
     /// Probe an idle peer; off by default (RFC 9293 3.8.4, MUST-25).
@@ -159,6 +162,7 @@ impl Default for Settings {
             strict: false,
             retries2: 15,
             time_wait: Duration::from_secs(60),
+            time_wait_reuse: true,
             fin_timeout: Duration::from_secs(60),
             keepalive: None,
             user_timeout: None,
@@ -200,6 +204,12 @@ impl Settings {
             wmem_max: wmem,
             ..self
         }
+    }
+
+    /// The traffic class byte without the ECN field, which is not the user's.
+    #[must_use]
+    pub const fn diffserv(&self) -> u8 {
+        self.traffic_class & !ECN_BITS
     }
 
     /// Bytes that a receive queue may come to hold.

@@ -352,8 +352,7 @@ impl Tcb {
     /// `proposed` where that is beyond all that the old one sent (RFC 9293 3.6.1, MAY-2).
     #[must_use]
     pub fn iss_after(&self, proposed: SeqNum) -> SeqNum {
-        // The largest unscaled window is added so that no old segment can lie in the new window.
-        proposed.latest(self.snd.nxt + u32::from(u16::MAX))
+        crate::time_wait::iss_after(self.snd.nxt, proposed)
     }
 
     /// Segments sent again since the connection began.

@@ -2,7 +2,8 @@
 
 use core::net::IpAddr;
 
-use tidegate_tcp::{Context, FourTuple, Tcb};
+use tidegate_tcp::{Context, FourTuple, Tcb, TimeWait};
+use tidegate_wire::Instant;
 
 use crate::counters::Counter;
 use crate::flow::{Flow, FlowId, Phase, SettingsId};
@@ -37,11 +38,12 @@ impl Stack {
         }
         let way = self.routes.way_to(remote).ok_or(OpenError::NoRoute)?;
         let local = self.local_for(&open, way)?;
-        if self.flows.is_full() && !self.recycle_time_wait() {
+        if self.flows.is_full() {
             return Err(OpenError::TableFull);
         }
         let tuple = self.free_tuple(&open, local)?;
         let tcb = self.new_tcb(tuple, open.settings, way);
+        self.take_over(&tuple);
         let mut flow = Flow::new(tcb, open.settings, Phase::Live);
         flow.tag = open.tag;
         let id = self.enter(flow).ok_or(OpenError::TableFull)?;
@@ -62,7 +64,7 @@ impl Stack {
         }
     }
 
-    /// A tuple for the flow that no other flow has.
+    /// A tuple for the flow that no other flow has. One in TIME_WAIT may do, by its timestamps.
     fn free_tuple(&mut self, open: &Open, local: IpAddr) -> Result<FourTuple, OpenError> {
         let tuple = FourTuple {
             local,
@@ -71,8 +73,20 @@ impl Stack {
             remote_port: open.remote.port(),
         };
         let (table, flows, half_opens) = (&self.table, &self.flows, &self.half_opens);
+        let (time_waits, now) = (&self.time_waits, self.now);
+        let settings = &self.settings[usize::from(open.settings.0)];
+        let waited = |own: SettingsId, until: Instant| {
+            let time_wait = self.settings[usize::from(own.0)].time_wait;
+            time_wait.saturating_sub(until.saturating_since(now))
+        };
         let is_free = |tuple: &FourTuple| {
-            table.find(tuple, flows).is_none() && half_opens.find(tuple).is_none()
+            let may_take_over = |slot| {
+                let (time_wait, own, until) = time_waits.at(slot, now);
+                time_wait.is_reusable(waited(own, until), settings)
+            };
+            table.find(tuple, flows).is_none()
+                && half_opens.find(tuple).is_none()
+                && time_waits.find(tuple).is_none_or(may_take_over)
         };
         if open.local_port.is_some_and(|port| port != 0) {
             return is_free(&tuple).then_some(tuple).ok_or(OpenError::PortInUse);
@@ -83,13 +97,26 @@ impl Stack {
     }
 
     fn new_tcb(&mut self, tuple: FourTuple, settings: SettingsId, way: Way) -> Tcb {
-        let iss = self.secrets.iss(&tuple, self.now);
+        let proposed = self.secrets.iss(&tuple, self.now);
+        // RFC 6191: a new incarnation begins beyond the old one, and its timestamps go on.
+        let old = self.time_waits.find(&tuple);
+        let old = old.map(|slot| self.time_waits.at(slot, self.now).0);
+        let iss = old.map_or(proposed, |old| old.iss_after(proposed));
+        let ts_offset = old.map_or_else(|| self.secrets.ts_offset(&tuple), TimeWait::ts_offset);
         let mtu = self.routes.interface(way.port).mtu;
         let mut cx = Context {
             now: self.now,
             settings: &self.settings[usize::from(settings.0)],
             memory: &mut self.memory,
         };
-        Tcb::open(tuple, iss, mtu, &mut cx).with_ts_offset(self.secrets.ts_offset(&tuple))
+        Tcb::open(tuple, iss, mtu, &mut cx).with_ts_offset(ts_offset)
+    }
+
+    /// The sockets are those of a new flow; what was in TIME_WAIT there is not needed any more.
+    fn take_over(&mut self, tuple: &FourTuple) {
+        if let Some(slot) = self.time_waits.find(tuple) {
+            self.end_time_wait(slot);
+            self.count(Counter::TimeWaitTakenOver);
+        }
     }
 }

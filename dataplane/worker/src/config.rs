@@ -190,7 +190,7 @@ impl WorkerConfig {
         let sizes = [
             ("interfaces", ports as u64, u64::from(u16::MAX)),
             ("flows_max", u64::from(self.flows_max), SLOTS_MAX),
-            ("time_wait_max", u64::from(self.time_wait_max), SLOTS_MAX),
+            ("time_wait_max", u64::from(self.time_wait_max), 1 << 30),
             ("text_blocks", u64::from(self.text_blocks), SLOTS_MAX),
             ("neighbours_max", u64::from(self.neighbours_max), SLOTS_MAX),
             ("commands_max", u64::from(self.commands_max), SLOTS_MAX),

@@ -114,8 +114,9 @@ counters! {
     EndedTimedOut "ended_timed_out" "Flows that ended for want of an answer.";
     EndedAborted "ended_aborted" "Flows that we reset.";
     EndedUnreachable "ended_unreachable" "Opens whose peer could not be reached.";
-    TimeWaitReused "time_wait_reused" "Flows in TIME_WAIT that gave way to a new SYN.";
-    TimeWaitRecycled "time_wait_recycled" "Flows in TIME_WAIT forgotten early to make room.";
+    TimeWaitReused "time_wait_reused" "Connections in TIME_WAIT that gave way to a new SYN.";
+    TimeWaitTakenOver "time_wait_taken_over" "Connections in TIME_WAIT whose sockets an open of ours took over.";
+    TimeWaitRecycled "time_wait_recycled" "Connections in TIME_WAIT forgotten early to make room for another.";
     TimersFired "timers_fired" "Timers of flows that fired.";
     Commands "commands" "Commands obeyed.";
 }

@@ -1,6 +1,6 @@
-//! The second stage of a turn: timers of flows and of neighbours.
+//! The second stage of a turn: timers of flows and of neighbours, and the ends of TIME_WAIT.
 
-use tidegate_tcp::Events;
+use tidegate_tcp::{Events, State};
 
 use crate::app::App;
 use crate::counters::Counter;
@@ -22,11 +22,16 @@ pub(crate) fn expire<A: App>(stack: &mut Stack, app: &mut A) -> usize {
         expire_flow(stack, app, slot);
     }
     stack.counters.add(Counter::TimersFired, count as u64);
+    let mut ended = 0;
+    while ended < EXPIRE_MAX && stack.time_waits.expire(stack.now) {
+        ended += 1;
+        stack.counters.leave_state(State::TimeWait);
+    }
     let mut neighbours = 0;
     while neighbours < EXPIRE_MAX && stack.neighbours.expire(stack.now) {
         neighbours += 1;
     }
-    count + neighbours
+    count + ended + neighbours
 }
 
 /// Carries out what is due of the flow in `slot`: the TCB's timers, the application's, or both.

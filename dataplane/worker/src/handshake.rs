@@ -221,7 +221,7 @@ impl Stack {
     /// Whether there is a place for one more flow of a listener.
     fn check_place<A: App>(&mut self, app: &A, listener: ListenerId) -> Result<(), Discard> {
         self.check_room(app, listener)?;
-        if self.flows.is_full() && !self.recycle_time_wait() {
+        if self.flows.is_full() {
             return Err(Discard::FlowTableFull);
         }
         Ok(())

@@ -4,8 +4,9 @@
 //!
 //! Tests and simulations ask after each step; the data path does not.
 
-use tidegate_tcp::{Context, State};
+use tidegate_tcp::Context;
 
+use crate::flow::Phase;
 use crate::stack::Stack;
 
 impl Stack {
@@ -20,8 +21,8 @@ impl Stack {
         }
         assert_eq!(found, self.flows.len(), "flows that no slot holds");
         assert_eq!(self.table.len(), found, "the table has more or less");
-        assert!(self.time_wait.len() <= found, "TIME_WAIT without a flow");
         self.assert_half_opens();
+        self.assert_time_waits();
     }
 
     /// Each half-open connection is found, agrees with itself, and stands in its listener's queue.
@@ -43,13 +44,30 @@ impl Stack {
         assert_eq!(queued, self.half_opens.len(), "a record without listener");
     }
 
+    /// Each connection in TIME_WAIT is found, and its sockets are nobody else's.
+    fn assert_time_waits(&self) {
+        let waiting = (0..self.time_waits.slots_used())
+            .filter_map(|slot| Some((slot, self.time_waits.tuple(slot)?)))
+            .inspect(|(slot, tuple)| {
+                assert_eq!(
+                    self.time_waits.find(tuple),
+                    Some(*slot),
+                    "TIME_WAIT is lost"
+                );
+                let flow = self.table.find(tuple, &self.flows);
+                assert_eq!(flow, None, "a flow has sockets in TIME_WAIT");
+                assert_eq!(self.half_opens.find(tuple), None, "half-open in TIME_WAIT");
+            })
+            .count();
+        assert_eq!(waiting, self.time_waits.len() as usize, "in TIME_WAIT");
+    }
+
     /// The same for the flow in `slot`; answers whether there is one.
     fn assert_flow(&mut self, slot: u32) -> bool {
         let id = self.flows.id(slot);
         let Some(flow) = self.flows.at(slot) else {
             let is_queued = self.sending.contains(slot) || self.attention.contains(slot);
             assert!(!is_queued, "{id} is gone and waits for its turn");
-            assert!(!self.time_wait.contains(slot), "{id} is gone in TIME_WAIT");
             return false;
         };
         let tcb = &flow.tcb;
@@ -61,11 +79,6 @@ impl Stack {
         );
         let state = tcb.state();
         assert_eq!(flow.counted, state, "{id} is counted in another state");
-        assert_eq!(
-            self.time_wait.contains(slot),
-            state == State::TimeWait,
-            "{id} is {state}"
-        );
         let cx = Context {
             now: self.now,
             settings: &self.settings[usize::from(flow.settings.0)],
@@ -77,6 +90,8 @@ impl Stack {
         let is_paced = tcb.snapshot(&cx).pacing_rate.is_some();
         let is_waiting = tcb.wants_transmit(&cx) && !is_queued && !is_paced;
         assert!(!is_waiting, "{id} wants to transmit and nobody knows");
+        let has_left = flow.phase == Phase::Over && tcb.time_wait(&cx).is_some();
+        assert!(!has_left, "{id} is in TIME_WAIT and keeps its slot");
         true
     }
 }

@@ -73,7 +73,7 @@ impl Stack {
     ) -> Result<Stray, Discard> {
         arrive::check_opening(seg)?;
         let mtu = self.mtu_towards(seg)?;
-        if self.flows.is_full() && !self.recycle_time_wait() {
+        if self.flows.is_full() {
             return Err(Discard::FlowTableFull);
         }
         // A number that has to fit the old connection's is no cookie.

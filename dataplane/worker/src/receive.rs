@@ -8,11 +8,12 @@
 
 use arrayvec::ArrayVec;
 use tidegate_port::{BURST, Burst, Port};
-use tidegate_tcp::{Events, ResetReply, Segment};
+use tidegate_tcp::{AckReply, Events, ResetReply, Segment, Waiting};
 use tidegate_wire::{Body, Discard, Ethernet, Ip, MacAddr, PROTOCOL_TCP, Packet, RxChecksum};
 
 use crate::app::App;
 use crate::counters::Counter;
+use crate::flow::SettingsId;
 use crate::half_open::Origin;
 use crate::neighbour::Lesson;
 use crate::passive::Stray;
@@ -194,6 +195,9 @@ fn on_stray<P: Port, A: App>(
     seg: Segment<'_>,
 ) -> Result<Fate, Discard> {
     let origin = stack.origin_of(&seg, ethernet, number);
+    if let Some(slot) = stack.time_waits.find(&seg.tuple) {
+        return on_time_wait((port, origin), stack, (ethernet, ip), (seg, slot));
+    }
     if let Some(slot) = stack.half_opens.find(&seg.tuple) {
         return handshake::on_segment((port, origin), (stack, app), ethernet, (seg, slot));
     }
@@ -228,6 +232,71 @@ fn reopen<P: Port, A: App>(
     let origin = stack.origin_of(&seg, ethernet, number);
     let stray = stack.on_stray(&seg, origin, iss);
     answer_stray((port, origin), stack, (ethernet, ip), stray)
+}
+
+/// A segment arrives for a connection that is in TIME_WAIT and has no flow any more.
+fn on_time_wait<P: Port>(
+    (port, origin): (&mut PortTx<P>, Origin),
+    stack: &mut Stack,
+    (ethernet, ip): (&Ethernet, &Ip),
+    (seg, slot): (Segment<'_>, u32),
+) -> Result<Fate, Discard> {
+    let now = stack.now;
+    let id = stack.time_waits.at(slot, now).1;
+    let settings = &stack.settings[usize::from(id.0)];
+    let time_wait = stack.time_waits.time_wait_mut(slot);
+    let (reply, outcome) = match time_wait.on_segment(&seg, now, settings) {
+        Waiting::Taken { reply } => {
+            stack.count_segment(&seg);
+            (reply, Ok(Fate::Delivered))
+        }
+        Waiting::Discarded {
+            discard,
+            reply,
+            restarts,
+        } => {
+            if restarts {
+                let until = now + settings.time_wait;
+                stack.time_waits.restart(slot, until);
+            }
+            (reply, Err(discard))
+        }
+        Waiting::Superseded => {
+            let iss = time_wait.iss_after(stack.secrets.iss(&seg.tuple, now));
+            stack.end_time_wait(slot);
+            stack.count(Counter::TimeWaitReused);
+            let stray = stack.on_stray(&seg, origin, Some(iss));
+            return answer_stray((port, origin), stack, (ethernet, ip), stray);
+        }
+    };
+    if let Some(reply) = reply {
+        send_ack(port, stack, (ethernet, ip, id), &reply);
+    }
+    outcome
+}
+
+/// Sends an ACK of a connection that has no flow, with the header that its flow would have had.
+fn send_ack<P: Port>(
+    port: &mut PortTx<P>,
+    stack: &Stack,
+    (ethernet, ip, settings): (&Ethernet, &Ip, SettingsId),
+    reply: &AckReply,
+) {
+    let settings = &stack.settings[usize::from(settings.0)];
+    let ip = Ip {
+        hop_limit: settings.hop_limit,
+        traffic_class: settings.diffserv(),
+        ..back_ip(ip)
+    };
+    let ethernet = back(ethernet, ethernet.dst);
+    let payload = (PROTOCOL_TCP, reply.segment_len());
+    let sent = port.send_datagram((&ethernet, &ip), payload, stack.now, |bytes| {
+        reply.emit(bytes);
+    });
+    match sent {
+        Ok(()) => stack.count(Counter::TxSegments),
+        Err(discard) => stack.counters.lose(discard),
+    }
 }
 
 /// What is sent for a segment that belongs to no flow.

@@ -20,6 +20,7 @@ impl Stack {
         let id = u16::try_from(number).ok().filter(|id| *id < u16::MAX)?;
         if known.is_none() {
             self.settings.push(settings);
+            self.time_waits.add_settings();
         }
         Some(SettingsId(id))
     }

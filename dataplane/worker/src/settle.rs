@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use tidegate_tcp::{Context, State};
+use tidegate_tcp::{Context, State, TimeWait};
 use tidegate_wire::Instant;
 
 use crate::counters::Counter;
@@ -95,6 +95,8 @@ impl Stack {
         if flow.tcb.wants_transmit(&cx) && !self.parked.contains(slot) {
             self.sending.push(slot);
         }
+        let is_over = flow.phase == Phase::Over;
+        let left = is_over.then(|| flow.tcb.time_wait(&cx)).flatten();
         let mut deadline = flow.next_timeout();
         if flow.is_starved {
             if self.memory.counts().blocks_free > 0 {
@@ -112,23 +114,12 @@ impl Stack {
         if counted != state {
             self.counters.leave_state(counted);
             self.counters.enter_state(state);
-            self.on_state(slot, counted, state);
-        }
-    }
-
-    /// The flow in `slot` has gone from one state to another.
-    fn on_state(&mut self, slot: u32, from: State, to: State) {
-        if from == State::TimeWait {
-            self.time_wait.remove(slot);
-        }
-        if to == State::TimeWait {
-            self.time_wait.push(slot);
-            if self.time_wait.len() > self.time_wait_max {
-                self.recycle_time_wait();
+            if state == State::Closed {
+                self.wake_waiting(slot);
             }
         }
-        if to == State::Closed {
-            self.wake_waiting(slot);
+        if let Some((time_wait, until)) = left {
+            self.retire(slot, time_wait, until);
         }
     }
 
@@ -146,20 +137,27 @@ impl Stack {
         }
     }
 
-    /// Forgets the flow that has been in TIME_WAIT longest, if the application is done with it.
-    pub(crate) fn recycle_time_wait(&mut self) -> bool {
-        let Some(slot) = self.time_wait.pop() else {
-            return false;
+    /// The flow in `slot` is over for everybody; what is left of it waits where it costs less.
+    fn retire(&mut self, slot: u32, time_wait: TimeWait, until: Instant) {
+        let Some(flow) = self.flows.at(slot) else {
+            return;
         };
-        let is_over = |flow: &Flow| flow.phase == Phase::Over;
-        if !self.flows.at(slot).is_some_and(is_over) {
-            // Text of it still waits for the application; it has its turn again later.
-            self.time_wait.push(slot);
-            return false;
+        let (tuple, settings) = (flow.tcb.tuple(), flow.settings);
+        if self.time_waits.is_full() && self.time_waits.recycle() {
+            self.count(Counter::TimeWaitRecycled);
+            self.counters.leave_state(State::TimeWait);
         }
-        self.count(Counter::TimeWaitRecycled);
-        self.remove(slot);
-        true
+        // Where it finds no place it stays what it is, until its time has come.
+        if self.time_waits.insert(&tuple, time_wait, settings, until) {
+            self.remove(slot);
+            self.counters.enter_state(State::TimeWait);
+        }
+    }
+
+    /// Forgets the connection in TIME_WAIT that has this slot there.
+    pub(crate) fn end_time_wait(&mut self, slot: u32) {
+        self.time_waits.remove(slot);
+        self.counters.leave_state(State::TimeWait);
     }
 
     /// Enters a new flow into slab and table; the caller has seen to there being room.
@@ -182,7 +180,6 @@ impl Stack {
         self.sending.remove(slot);
         self.parked.remove(slot);
         self.attention.remove(slot);
-        self.time_wait.remove(slot);
         self.wheel.arm(slot, None);
     }
 
@@ -213,7 +210,8 @@ impl Stack {
         let timers = self.wheel.next_deadline();
         let neighbours = self.neighbours.next_deadline();
         let half_opens = self.half_opens.next_deadline();
+        let time_waits = self.time_waits.next_deadline(self.now);
         let first = timers.into_iter().chain(neighbours);
-        first.chain(half_opens).min()
+        first.chain(half_opens).chain(time_waits).min()
     }
 }

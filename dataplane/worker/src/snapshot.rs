@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use tidegate_tcp::{Context, TcbSnapshot};
+use tidegate_tcp::{Context, FourTuple, TcbSnapshot};
 
-use crate::flow::FlowId;
+use crate::flow::{FlowId, SettingsId};
 use crate::listener::ListenerId;
 use crate::stack::Stack;
 
@@ -28,12 +28,27 @@ pub struct FlowRow {
 
 /// Where the half-open connections begin among the slots: above those of all flows.
 const HALF_OPEN: u32 = 1 << 31;
+/// Where those in TIME_WAIT begin: above all half-open ones.
+const TIME_WAIT: u32 = 3 << 30;
 
-/// Some flows of the table.
+/// A connection in TIME_WAIT that has no flow any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeWaitRow {
+    /// The sockets.
+    pub tuple: FourTuple,
+    /// The settings of its flow.
+    pub settings: SettingsId,
+    /// How long it waits yet.
+    pub remaining: Duration,
+}
+
+/// Some flows of the table, and after the last of them what is in TIME_WAIT.
 #[derive(Clone, Debug, Default)]
 pub struct FlowPage {
     /// The flows, by slot.
     pub rows: Vec<FlowRow>,
+    /// Connections in TIME_WAIT, by slot.
+    pub time_waits: Vec<TimeWaitRow>,
     /// Where to go on; none at the end of the table.
     pub next_slot: Option<u32>,
 }
@@ -45,26 +60,44 @@ impl Stack {
     }
 
     /// Reads at most `max` slots from slot `from` on, first those of flows, then those of half-open
-    /// connections. Empty ones cost time as well, so they are counted in.
+    /// connections, then those of TIME_WAIT. Empty ones cost time as well, so they are counted in.
     pub(crate) fn flow_page(&mut self, from: u32, max: u32) -> FlowPage {
         let max = max.clamp(1, ROWS_MAX);
-        let (half_open, flows) = (self.half_opens.slots_used(), self.flows.slots_used());
-        if from >= HALF_OPEN {
-            let from = from - HALF_OPEN;
-            let to = from.saturating_add(max).min(half_open);
-            return FlowPage {
-                rows: (from..to)
-                    .filter_map(|slot| self.half_open_row(slot))
-                    .collect(),
-                next_slot: (to < half_open).then_some(HALF_OPEN + to),
-            };
+        let tables = [
+            (0, self.flows.slots_used()),
+            (HALF_OPEN, self.half_opens.slots_used()),
+            (TIME_WAIT, self.time_waits.slots_used()),
+        ];
+        let first = tables.map(|(first, _)| first);
+        let number = first.iter().rposition(|first| *first <= from).unwrap_or(0);
+        let (first, used) = tables[number];
+        let from = from - first;
+        let to = from.saturating_add(max).min(used);
+        let mut page = FlowPage::default();
+        for slot in from..to {
+            match first {
+                HALF_OPEN => page.rows.extend(self.half_open_row(slot)),
+                TIME_WAIT => page.time_waits.extend(self.time_wait_row(slot)),
+                _ => page.rows.extend(self.flow_row(slot)),
+            }
         }
-        let to = from.saturating_add(max).min(flows);
-        let next = (half_open > 0).then_some(HALF_OPEN);
-        FlowPage {
-            rows: (from..to).filter_map(|slot| self.flow_row(slot)).collect(),
-            next_slot: if to < flows { Some(to) } else { next },
-        }
+        let mut later = tables[number + 1..].iter();
+        page.next_slot = if to < used {
+            Some(first + to)
+        } else {
+            later.find(|(_, used)| *used > 0).map(|(first, _)| *first)
+        };
+        page
+    }
+
+    fn time_wait_row(&self, slot: u32) -> Option<TimeWaitRow> {
+        let tuple = self.time_waits.tuple(slot)?;
+        let (_, settings, until) = self.time_waits.at(slot, self.now);
+        Some(TimeWaitRow {
+            tuple,
+            settings,
+            remaining: until.saturating_since(self.now),
+        })
     }
 
     fn flow_row(&mut self, slot: u32) -> Option<FlowRow> {

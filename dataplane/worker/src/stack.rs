@@ -24,6 +24,7 @@ use crate::rate::Rate;
 use crate::route::{Interface, Routes};
 use crate::slot_set::SlotSet;
 use crate::table::FlowTable;
+use crate::time_wait::TimeWaits;
 use crate::wheel::Wheel;
 
 /// What an application acts with. Its calls queue and mark; none transmits, none runs a callback.
@@ -45,9 +46,8 @@ pub struct Stack {
     pub(crate) parked: SlotSet,
     /// Flows with a callback due, or to be removed.
     pub(crate) attention: IndexQueue,
-    /// Flows in TIME_WAIT, the oldest first.
-    pub(crate) time_wait: IndexQueue,
-    pub(crate) time_wait_max: u32,
+    /// What is left of connections in TIME_WAIT.
+    pub(crate) time_waits: TimeWaits,
     pub(crate) listeners: Listeners,
     /// Connections that came to a listener and are no flows yet.
     pub(crate) half_opens: HalfOpens,
@@ -76,6 +76,9 @@ impl Stack {
         } else {
             0
         };
+        let routes = Routes::new(config.interfaces);
+        let ours = routes.owned().iter().map(|(address, _)| *address).collect();
+        let time_waits = TimeWaits::new(config.time_wait_max, config.settings.len(), ours, key(5));
         Self {
             now: Instant::ZERO,
             settings: config.settings,
@@ -93,12 +96,11 @@ impl Stack {
             sending: IndexQueue::new(flows_max),
             parked: SlotSet::new(flows_max),
             attention: IndexQueue::new(flows_max),
-            time_wait: IndexQueue::new(flows_max),
-            time_wait_max: config.time_wait_max,
+            time_waits,
             listeners: Listeners::default(),
             half_opens: HalfOpens::new(key(4)),
             local_ports: LocalPorts::new(config.local_ports, key(2)),
-            routes: Routes::new(config.interfaces),
+            routes,
             neighbours: Neighbours::new(config.neighbours_max, key(3)),
             trusts_frames: config.trust_frames,
             announced: 0,
@@ -282,6 +284,13 @@ impl Stack {
         self.seen(flow).map(|flow| flow.tcb.tuple())
     }
 
+    /// Whether a connection between these sockets is in TIME_WAIT and has no flow any more: its end
+    /// was told, its last ACK has gone out, and its id finds nothing.
+    #[must_use]
+    pub fn is_waiting(&self, tuple: &FourTuple) -> bool {
+        self.time_waits.find(tuple).is_some()
+    }
+
     /// The flow between these sockets, in whatever state.
     #[must_use]
     pub fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
@@ -308,7 +317,7 @@ impl Stack {
     /// How many flows there are, half-open ones and those in TIME_WAIT included.
     #[must_use]
     pub fn flows(&self) -> u32 {
-        self.flows.len() + self.half_opens.len()
+        self.flows.len() + self.half_opens.len() + self.time_waits.len()
     }
 
     /// Text blocks and range sets, free and in all.
@@ -382,7 +391,7 @@ mod tests {
         // A count that fills the hash table as badly as it gets: just above a power of two.
         for flows_max in [1_000, 1_024, 66_000, 1_000_000] {
             let table = FlowTable::new(flows_max, [0; 16]).len_per_flow(flows_max);
-            let queues = 3 * IndexQueue::LINK_LEN + 1;
+            let queues = 2 * IndexQueue::LINK_LEN + 1;
             let len = Flows::SLOT_LEN + Wheel::ENTRY_LEN + queues + table;
             assert!(len <= 512, "{len} bytes, {table} of them in the table");
         }

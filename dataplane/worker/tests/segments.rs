@@ -1,5 +1,5 @@
-//! Single segments and ICMP errors, hand-made: what belongs to no flow, old connections that come
-//! again, errors that quote a flow, stations in a VLAN or behind a router.
+//! Single segments and ICMP errors, hand-made: what belongs to no flow, errors that quote a flow,
+//! stations in a VLAN or behind a router.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use sim::apps::{Client, Echo};
 use sim::probe::{Probe, body, segments, tcp};
 use tidegate_tcp::{End, State};
 use tidegate_wire::{
-    ArpOp, Body, Discard, ETHER_TYPE_IPV4, Ethernet, Icmpv4, Icmpv6, Tcp, TcpFlags, Timestamps,
+    ArpOp, Body, Discard, ETHER_TYPE_IPV4, Ethernet, Icmpv4, Icmpv6, Tcp, TcpFlags,
 };
 use tidegate_worker::{App, Counter, Listen, Notice, Open, WorkerConfig};
 
@@ -24,7 +24,6 @@ const PEER: &str = "192.0.2.2";
 const FROM_PEER: (&str, &str) = (PEER, US);
 const SYN_ACK: TcpFlags = TcpFlags::SYN.union(TcpFlags::ACK);
 const RST_ACK: TcpFlags = TcpFlags::RST.union(TcpFlags::ACK);
-const FIN_ACK: TcpFlags = TcpFlags::FIN.union(TcpFlags::ACK);
 
 /// A worker that listens on port 7 and knows where the peer lives.
 fn probe() -> Probe<Echo> {
@@ -43,10 +42,6 @@ fn introduce<A: App>(probe: &mut Probe<A>) {
 fn ask<A: App>(probe: &mut Probe<A>, tcp: &Tcp, text: &[u8]) -> Vec<Tcp> {
     let frame = probe.segment(FROM_PEER, tcp, text);
     segments(&probe.ask(&frame))
-}
-
-fn in_state<A: App>(probe: &Probe<A>, state: State) -> u64 {
-    probe.worker.counters().in_state(state)
 }
 
 /// A handshake from `port`; answers the sequence number of our first byte of text.
@@ -149,74 +144,10 @@ fn a_burst_of_text_has_one_ack() {
     assert!(answers.iter().all(|answer| answer.ack == 101 + 2_000));
 }
 
-/// Opens, closes, and leaves us in TIME_WAIT; the peer has used sequence numbers from `seq` on.
-fn into_time_wait(probe: &mut Probe<Client>, seq: u32, options: Option<u32>) -> (u16, u32) {
-    let (client, stack) = probe.worker.app_and_stack();
-    client.open(stack, "192.0.2.2:80".parse().unwrap(), 0);
-    let syn = segments(&probe.receive())[0];
-    let port = syn.src_port;
-    let mut answer = tcp((80, port), (seq, syn.seq + 1), SYN_ACK);
-    answer.options.timestamps = options.map(|value| Timestamps {
-        value,
-        echo: syn.options.timestamps.unwrap().value,
-    });
-    // The client has nothing to say, so its FIN follows at once.
-    let fin = ask(probe, &answer, b"");
-    assert!(fin.iter().any(|tcp| tcp.flags.contains(TcpFlags::FIN)));
-    let mut last = tcp((80, port), (seq + 1, syn.seq + 2), FIN_ACK);
-    last.options.timestamps = options.map(|value| Timestamps { value, echo: 0 });
-    assert!(!ask(probe, &last, b"").is_empty());
-    assert_eq!(in_state(probe, State::TimeWait), 1);
-    (port, syn.seq + 2)
-}
-
 fn client() -> Probe<Client> {
     let mut probe = Probe::new(Client::default(), WorkerConfig::default());
     introduce(&mut probe);
     probe
-}
-
-#[test]
-fn a_newer_syn_reopens_out_of_time_wait_and_an_older_one_does_not() {
-    let mut probe = client();
-    let (port, snd_nxt) = into_time_wait(&mut probe, 1_000, None);
-    let listen = Listen::on(port);
-    probe.worker.stack_mut().listen(listen).unwrap();
-    let old = ask(&mut probe, &tcp((80, port), (500, 0), TcpFlags::SYN), b"");
-    assert!(
-        old.iter().all(|answer| answer.flags == TcpFlags::ACK),
-        "{old:?}"
-    );
-    assert_eq!(in_state(&probe, State::TimeWait), 1);
-    let new = ask(
-        &mut probe,
-        &tcp((80, port), (90_000, 0), TcpFlags::SYN),
-        b"",
-    );
-    assert_eq!(new[0].flags, SYN_ACK);
-    assert!(new[0].seq.wrapping_sub(snd_nxt) > u32::from(u16::MAX) - 1);
-    assert_eq!(in_state(&probe, State::TimeWait), 0);
-    assert_eq!(in_state(&probe, State::SynReceived), 1);
-    assert_eq!(probe.worker.counters().of(Counter::TimeWaitReused), 1);
-    let ends: Vec<End> = probe
-        .worker
-        .app()
-        .trips
-        .values()
-        .flat_map(|trip| trip.ends.clone())
-        .collect();
-    assert_eq!(ends, [End::Closed], "the end was told once, before");
-}
-
-#[test]
-fn a_syn_after_time_wait_without_listener_is_refused() {
-    let mut probe = client();
-    let (port, _) = into_time_wait(&mut probe, 1_000, Some(77));
-    let mut syn = tcp((80, port), (90_000, 0), TcpFlags::SYN);
-    syn.options.timestamps = Some(Timestamps { value: 99, echo: 0 });
-    let answers = ask(&mut probe, &syn, b"");
-    assert_eq!(answers[0].flags, RST_ACK);
-    assert_eq!(probe.worker.stack().flows(), 0);
 }
 
 /// The datagram that a frame carries, as an ICMP error quotes it.

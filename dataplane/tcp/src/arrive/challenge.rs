@@ -11,7 +11,7 @@ use crate::tcb::{Owes, Tcb, seconds};
 
 /// Challenge ACKs a connection sends in a second at most. A peer that lost its memory needs one,
 /// and one more for each that is lost; with fewer, a blind flood could keep that one from it.
-const CHALLENGES_PER_SECOND: u8 = 10;
+pub(crate) const CHALLENGES_PER_SECOND: u8 = 10;
 
 impl Tcb {
     /// Owes an ACK for what is out of order, unless this second has had its share.

@@ -33,6 +33,9 @@ pub use closed::closed;
 pub use listen::{check_opening, listen};
 pub use reset::ResetReply;
 
+pub(crate) use challenge::CHALLENGES_PER_SECOND;
+pub(crate) use sequence::{is_acceptable, is_older};
+
 /// Why the steps of a case end before the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {

@@ -6,7 +6,7 @@ use super::Stop;
 use crate::state::State;
 use crate::tcb::{Flags, Owes, Tcb, seconds};
 use crate::timers::Timer;
-use crate::{Context, Segment};
+use crate::{Context, Segment, SeqNum};
 
 /// RFC 7323 5.5: a TS.Recent this old, in seconds, is not compared with any more, because the
 /// peer's clock may have gone half round since. 24 days, the least that a clock of 1 ms needs.
@@ -54,7 +54,7 @@ impl Tcb {
             // the ACK in our SYN-ACK.
             self.owes.insert(Owes::ACK);
         }
-        if !self.is_acceptable(&seg) {
+        if !is_acceptable(&seg, self.rcv.nxt, self.rcv.wnd) {
             if seg.has(TcpFlags::RST) {
                 return Err(Discard::TcpRstOutsideWindow.into());
             }
@@ -89,26 +89,6 @@ impl Tcb {
             // RFC 7323 2.2: its window is not scaled, as it will seem without the SYN.
             wnd: seg.wnd >> self.snd.wnd_shift,
             ..seg
-        }
-    }
-
-    /// Table 6. Two allowances: MUST-66, in a zero window the control bits of a segment at RCV.NXT
-    /// count; and an empty segment may stand right at the edge, where a peer is that has filled our
-    /// window and whose acknowledgements we want all the same.
-    fn is_acceptable(&self, seg: &Segment<'_>) -> bool {
-        let (nxt, wnd) = (self.rcv.nxt, self.rcv.wnd);
-        let is_in_window = |seq: crate::SeqNum| seq.is_within(nxt, nxt + wnd);
-        if seg.seq == nxt || is_in_window(seg.seq) {
-            return true;
-        }
-        // RFC 5961 3.2: where a RST begins is all that counts of it. Else a blind one with much text
-        // would reach RCV.NXT from far before it.
-        if seg.has(TcpFlags::RST) {
-            return false;
-        }
-        match seg.len() {
-            0 => seg.seq == nxt + wnd,
-            len => is_in_window(seg.seq + (len - 1)),
         }
     }
 
@@ -174,7 +154,26 @@ impl Tcb {
     }
 }
 
+/// Table 6, for RCV.NXT and RCV.WND. Two allowances: MUST-66, in a zero window the control bits of a
+/// segment at RCV.NXT count; and an empty segment may stand right at the edge, where a peer is that
+/// has filled our window and whose acknowledgements we want all the same.
+pub(crate) fn is_acceptable(seg: &Segment<'_>, nxt: SeqNum, wnd: u32) -> bool {
+    let is_in_window = |seq: SeqNum| seq.is_within(nxt, nxt + wnd);
+    if seg.seq == nxt || is_in_window(seg.seq) {
+        return true;
+    }
+    // RFC 5961 3.2: where a RST begins is all that counts of it. Else a blind one with much text
+    // would reach RCV.NXT from far before it.
+    if seg.has(TcpFlags::RST) {
+        return false;
+    }
+    match seg.len() {
+        0 => seg.seq == nxt + wnd,
+        len => is_in_window(seg.seq + (len - 1)),
+    }
+}
+
 /// Whether timestamp `value` is older than `other`, the shorter way round (RFC 7323 5.2).
-pub(super) const fn is_older(value: u32, other: u32) -> bool {
+pub(crate) const fn is_older(value: u32, other: u32) -> bool {
     value.wrapping_sub(other).cast_signed() < 0
 }

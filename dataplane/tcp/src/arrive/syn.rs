@@ -3,10 +3,10 @@
 use tidegate_wire::{Discard, TcpFlags};
 
 use super::Stop;
-use super::sequence::is_older;
 use crate::events::{Arrival, End, Events};
 use crate::state::{Event, State};
 use crate::tcb::{Flags, Tcb};
+use crate::time_wait::is_new_incarnation;
 use crate::{Context, Segment};
 
 impl Tcb {
@@ -21,25 +21,14 @@ impl Tcb {
         let is_opening = super::check_opening(seg).is_ok();
         // While the user still reads what the old one brought, there is no room for a new one.
         let is_over = self.state == State::TimeWait && self.end().is_some();
-        if !is_opening || !is_over || !self.is_new_incarnation(seg, cx) {
+        let ts_recent = self.has(Flags::TIMESTAMPS).then_some(self.rcv.ts_recent);
+        let is_new = || is_new_incarnation(seg, self.rcv.nxt, ts_recent, cx.settings);
+        if !is_opening || !is_over || !is_new() {
             return Ok(());
         }
         self.finish(Event::TimeWaitOver, End::Closed, cx.memory);
         arrival.events.insert(Events::SUPERSEDED);
         Err(Stop::Taken)
-    }
-
-    /// RFC 6191 2: by the timestamps where both incarnations have them, else by sequence numbers.
-    fn is_new_incarnation(&self, seg: &Segment<'_>, cx: &Context<'_>) -> bool {
-        let is_seq_higher = seg.seq.after(self.rcv.nxt);
-        let timestamps = seg.options.timestamps.filter(|_| cx.settings.timestamps);
-        match (self.has(Flags::TIMESTAMPS), timestamps) {
-            (true, Some(new)) if new.value == self.rcv.ts_recent => is_seq_higher,
-            (true, Some(new)) => is_older(self.rcv.ts_recent, new.value),
-            // The old one had none, so what has them cannot be an old duplicate.
-            (false, Some(_)) => true,
-            (_, None) => is_seq_higher,
-        }
     }
 
     /// Fourth: a SYN in the window. RFC 9293 3.10.7.4 has RFC 5961 section 4 here: nobody can end a

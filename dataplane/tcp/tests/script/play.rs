@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_tcp::{
     Arrival, Context, End, Events, FourTuple, IcmpError, IcmpKind, Memory, MemoryConfig,
-    ResetReply, Secrets, Segment, SeqNum, Settings, Tcb, TxChecksumMode, arrive,
+    ResetReply, Secrets, Segment, SeqNum, Settings, Tcb, TimeWait, TxChecksumMode, Waiting, arrive,
 };
 use tidegate_wire::{Discard, Instant, Ip, PROTOCOL_TCP, Sum, Tcp, TcpFlags};
 
@@ -34,6 +34,8 @@ pub(crate) struct Play {
     mtu: u32,
     now: Instant,
     tcb: Option<Tcb>,
+    /// What is left of the TCB in TIME_WAIT, and until when, as in the worker.
+    time_wait: Option<(TimeWait, Instant)>,
     is_listening: bool,
     /// Where it listens by cookies: who bakes them.
     oven: Option<Secrets>,
@@ -102,6 +104,7 @@ impl Play {
             mtu: host.mss + if stage.is_ipv4 { 40 } else { 60 },
             now: START,
             tcb: None,
+            time_wait: None,
             is_listening: false,
             oven: host.cookies.then(|| Secrets::from_bytes([7; 32])),
             end: None,
@@ -165,6 +168,7 @@ impl Play {
             self.transmit();
         }
         self.now = until;
+        self.time_wait.take_if(|(_, at)| *at <= until);
     }
 
     /// Calls a TCB with its surroundings, if there is one, and checks it afterwards.
@@ -211,7 +215,10 @@ impl Play {
     /// A segment arrives at the TCB, or at what stands for it while there is none.
     fn give(&mut self, seg: Segment<'_>) -> Result<(), Discard> {
         let Some(outcome) = self.with_tcb(|tcb, cx| tcb.on_segment(seg, cx)) else {
-            return self.give_without_tcb(&seg);
+            return match self.time_wait {
+                Some(_) => self.give_to_time_wait(&seg),
+                None => self.give_without_tcb(&seg),
+            };
         };
         let arrival = outcome?;
         self.take_arrival(&arrival);
@@ -225,6 +232,41 @@ impl Play {
             return self.give_without_tcb(&seg);
         }
         arrival.discard.map_or(Ok(()), Err)
+    }
+
+    /// A segment arrives at what is left of the TCB.
+    fn give_to_time_wait(&mut self, seg: &Segment<'_>) -> Result<(), Discard> {
+        let (record, until) = self.time_wait.as_mut().expect("the caller has asked");
+        let (reply, outcome) = match record.on_segment(seg, self.now, &self.settings) {
+            Waiting::Taken { reply } => (reply, Ok(())),
+            Waiting::Discarded {
+                discard,
+                reply,
+                restarts,
+            } => {
+                if restarts {
+                    *until = self.now + self.settings.time_wait;
+                }
+                (reply, Err(discard))
+            }
+            Waiting::Superseded => {
+                let iss = record.iss_after(SeqNum::new(self.stage.our_iss));
+                self.time_wait = None;
+                self.stage.our_iss = iss.value();
+                (self.delivered, self.written, self.end) = (0, 0, None);
+                return self.give_without_tcb(seg);
+            }
+        };
+        if let Some(reply) = reply {
+            let mut bytes = vec![0; reply.segment_len()];
+            reply.emit(&mut bytes);
+            self.sent.push_back(Sent {
+                at: self.now,
+                ecn: 0,
+                bytes,
+            });
+        }
+        outcome
     }
 
     fn give_without_tcb(&mut self, seg: &Segment<'_>) -> Result<(), Discard> {
@@ -315,6 +357,12 @@ impl Play {
             });
         }
         self.fold();
+        if let Some(Some(record)) = self.with_tcb(|tcb, cx| tcb.time_wait(cx)) {
+            let mut tcb = self.tcb.take().expect("it has just been asked");
+            self.end = tcb.end();
+            tcb.release(&mut self.memory);
+            self.time_wait = Some(record);
+        }
         if self.tcb.as_ref().is_some_and(Tcb::is_finished) {
             let mut tcb = self.tcb.take().expect("it has just been asked");
             self.end = tcb.end();

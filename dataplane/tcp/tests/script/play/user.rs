@@ -111,7 +111,11 @@ impl Play {
     pub(super) fn expect(&mut self, words: &[&str]) -> Result<(), String> {
         match *words {
             ["state", name] => {
-                let state = self.tcb.as_ref().map_or(State::Closed, Tcb::state);
+                let state = match (&self.tcb, self.time_wait) {
+                    (Some(tcb), _) => tcb.state(),
+                    (None, Some(_)) => State::TimeWait,
+                    (None, None) => State::Closed,
+                };
                 compare(state.name(), name)
             }
             ["end", name] => {
@@ -143,6 +147,11 @@ impl Play {
             ["urgent", count] => {
                 let tcb = self.tcb.as_ref().ok_or("there is no TCB")?;
                 compare(&tcb.urgent().to_string(), count)
+            }
+            ["timer", "timewait", after] if self.tcb.is_none() => {
+                let (_, until) = self.time_wait.ok_or("there is no TIME_WAIT")?;
+                let left = until.saturating_since(self.now);
+                compare_times(left, after)
             }
             ["no", "timer"] => {
                 let timeout = self.tcb.as_ref().and_then(Tcb::next_timeout);
