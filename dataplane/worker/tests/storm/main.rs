@@ -82,7 +82,7 @@ fn assert_stormy(seen: &Seen) {
 
 #[test]
 fn two_stacks_in_a_storm() {
-    let (all, mut seen) = (seeds(0, 400), Seen::default());
+    let (all, mut seen) = (seeds(0, 1_000), Seen::default());
     for seed in all.clone() {
         storm(seed, 2, &mut seen);
     }
@@ -93,7 +93,7 @@ fn two_stacks_in_a_storm() {
 
 #[test]
 fn many_stacks_in_a_storm() {
-    let (all, mut seen) = (seeds(10_000, 300), Seen::default());
+    let (all, mut seen) = (seeds(10_000, 600), Seen::default());
     for seed in all.clone() {
         let hosts = 3 + usize::try_from(seed % 4).unwrap();
         storm(seed, hosts, &mut seen);

@@ -113,6 +113,21 @@ impl Host {
             reborn_at: None,
         }
     }
+
+    /// All that the stack has sent goes into the air.
+    fn send_all(&mut self, air: &mut Air, now: Instant) {
+        let mut burst = Burst::new();
+        loop {
+            self.end.rx_burst(&mut burst, now);
+            if burst.is_empty() {
+                return;
+            }
+            for frame in burst.drain(..) {
+                air.send(frame.bytes().to_vec(), now);
+                self.end.give_frame(frame);
+            }
+        }
+    }
 }
 
 impl World {
@@ -186,16 +201,14 @@ impl World {
         }
         for host in &mut self.hosts {
             host.worker.app_mut().tick(self.now);
-            is_busy |= host.worker.turn(self.now);
+            if !host.worker.turn(self.now) {
+                // What has done nothing is as it was.
+                continue;
+            }
+            is_busy = true;
             sim::check(&host.worker);
             host.worker.stack_mut().assert_invariants();
-            let mut burst = Burst::new();
-            host.end.rx_burst(&mut burst, self.now);
-            is_busy |= !burst.is_empty();
-            for frame in burst.drain(..) {
-                self.air.send(frame.bytes().to_vec(), self.now);
-                host.end.give_frame(frame);
-            }
+            host.send_all(&mut self.air, self.now);
         }
         if is_busy {
             return true;
