@@ -280,7 +280,9 @@ impl Tcb {
     /// Where the receive queue has become so much larger that it matters, the peer hears of it now:
     /// it may be waiting for a window.
     pub fn on_new_settings(&mut self, before: &Settings, cx: &mut Context<'_>) {
-        if cx.settings.rcv_queue_max() > before.rcv_queue_max() {
+        let is_larger =
+            cx.settings.rmem > before.rmem || cx.settings.rcv_queue_max() > before.rcv_queue_max();
+        if is_larger {
             self.check_window_update(cx);
         }
         self.settle_timers(cx);
