@@ -110,11 +110,8 @@ fn diffserv_and_hop_limit_can_be_changed_while_a_flow_lasts() {
 
 #[test]
 fn a_larger_receive_queue_opens_a_closed_window_at_once() {
-    let mut probe = probe(Settings {
-        rmem: 4_096,
-        wmem: 4_096,
-        ..Settings::default()
-    });
+    let settings = Settings::default().with_rmem(4_096).with_wmem(4_096);
+    let mut probe = probe(settings);
     let stack = probe.worker.stack_mut();
     stack.listen(Listen::on(9)).unwrap();
     let frame = probe.segment((PEER, US), &tcp((81, 9), (1, 0), TcpFlags::SYN), b"");
@@ -137,10 +134,7 @@ fn a_larger_receive_queue_opens_a_closed_window_at_once() {
     let flow = probe.worker.app().accepted[0];
     let stack = probe.worker.stack_mut();
     assert_eq!(stack.readable(flow), 4_096);
-    let number = stack.add_settings(Settings {
-        rmem: 65_535,
-        ..Settings::default()
-    });
+    let number = stack.add_settings(settings.with_rmem(65_535));
     stack.set_settings(flow, number.unwrap());
     let told = headers(&probe.receive());
     assert!(told.last().unwrap().1.wnd > 50_000, "{told:?}");
