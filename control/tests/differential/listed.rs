@@ -14,12 +14,24 @@ pub(crate) struct Difference {
     same: usize,
     tidegate: String,
     linux: String,
+    /// It is a matter of microseconds whether they differ.
+    sometimes: bool,
     reason: String,
 }
 
 impl Difference {
+    /// Whether an attempt went as it is known to go.
+    pub(crate) fn is_known(seen: Option<&Self>, known: Option<&Self>) -> bool {
+        match (seen, known) {
+            (None, None) => true,
+            (None, Some(known)) => known.sometimes,
+            (Some(_), None) => false,
+            (Some(seen), Some(known)) => seen.is_same(known),
+        }
+    }
+
     /// The same, but for the reason.
-    pub(crate) fn is_same(&self, known: &Self) -> bool {
+    fn is_same(&self, known: &Self) -> bool {
         (self.same, &self.tidegate, &self.linux) == (known.same, &known.tidegate, &known.linux)
     }
 }
@@ -39,6 +51,7 @@ pub(crate) fn first_difference(tidegate: &[String], linux: &[String]) -> Option<
         same,
         tidegate: of(tidegate, same),
         linux: of(linux, same),
+        sometimes: false,
         reason: NO_REASON.to_owned(),
     })
 }
@@ -81,6 +94,7 @@ pub(crate) fn read() -> BTreeMap<String, Difference> {
             "same" => difference.same = value.parse().unwrap(),
             "tidegate" => value.clone_into(&mut difference.tidegate),
             "linux" => value.clone_into(&mut difference.linux),
+            "sometimes" => difference.sometimes = value == "yes",
             "reason" => value.clone_into(&mut difference.reason),
             _ => panic!("{name}: {key} is no part of a difference"),
         }
@@ -95,11 +109,13 @@ fn write(listed: &BTreeMap<String, Difference>) {
             same,
             tidegate,
             linux,
+            sometimes,
             reason,
         } = difference;
+        let sometimes = if *sometimes { "  sometimes: yes\n" } else { "" };
         let _ = write!(
             text,
-            "\n{name}\n  same: {same}\n  tidegate: {tidegate}\n  linux: {linux}\n  reason: {reason}\n"
+            "\n{name}\n  same: {same}\n  tidegate: {tidegate}\n  linux: {linux}\n{sometimes}  reason: {reason}\n"
         );
     }
     std::fs::write(path(), text).unwrap();
@@ -116,11 +132,9 @@ pub(crate) fn judge(
     for Conversation { name, .. } in conversations {
         let attempts = &seen[name.as_str()];
         let known = listed.get(name);
-        let is_as_known = attempts.iter().any(|difference| match (difference, known) {
-            (None, None) => true,
-            (Some(difference), Some(known)) => difference.is_same(known),
-            _ => false,
-        });
+        let is_as_known = attempts
+            .iter()
+            .any(|seen| Difference::is_known(seen.as_ref(), known));
         let last = attempts.last().cloned().flatten();
         let is_equal = attempts.iter().any(Option::is_none);
         let difference = match known {

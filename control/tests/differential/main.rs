@@ -7,7 +7,8 @@
 //! is not there, and on one that is there and has gone. `TIDEGATE_BLESS=1` writes what is seen, and
 //! leaves the reasons to be written.
 //!
-//! Only conversations whose calls are those of sockets, and which are over soon, can be played. All
+//! Each set of settings has two hosts of its own, by `--tcp` and by sysctl of the namespace. Only
+//! conversations whose calls are those of sockets, and which are over soon, can be played. All
 //! are played at the same time, since most of the time is waiting; one that went differently is
 //! played again, alone with the others that did, and more slowly: a late thread shall not be taken
 //! for a late segment.
@@ -43,7 +44,7 @@ use host::{Agent, Linux};
 use lab::Lab;
 use listed::Difference;
 use player::Player;
-use selection::Conversation;
+use selection::{Conversation, Wishes};
 use tidegate::topology::Side;
 use wire::Wire;
 
@@ -54,11 +55,13 @@ const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is waited for after each segment of ours, in the first attempt and in the next ones.
-const SETTLE: [Duration; 4] = [
+const SETTLE: [Duration; 6] = [
     Duration::from_millis(8),
     Duration::from_millis(15),
     Duration::from_millis(25),
     Duration::from_millis(15),
+    Duration::from_millis(25),
+    Duration::from_millis(35),
 ];
 
 /// Waits until something is the case, which some other thread or process brings about.
@@ -79,8 +82,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Option<Self> {
-        let lab = Lab::new(&[])?;
+    fn new(wishes: &Wishes) -> Option<Self> {
+        let tcp = wishes.iter().flat_map(|wish| ["--tcp", &wish.tidegate]);
+        let lab = Lab::new(&tcp.collect::<Vec<_>>())?;
+        lab.bed.backends().run(|| {
+            for (name, value) in wishes.iter().map(|wish| wish.linux) {
+                std::fs::write(format!("/proc/sys/net/ipv4/{name}"), value).unwrap();
+            }
+        });
         let mac = lab
             .ready
             .split(' ')
@@ -132,8 +141,16 @@ impl Stage {
 
 #[test]
 fn conversations_go_as_with_linux_but_for_what_is_listed() {
-    let Some(stage) = Stage::new() else { return };
     let conversations = selection::all();
+    let mut stages = BTreeMap::<&Wishes, Stage>::new();
+    for Conversation { wishes, .. } in &conversations {
+        if !stages.contains_key(wishes) {
+            let Some(stage) = Stage::new(wishes) else {
+                return;
+            };
+            stages.insert(wishes, stage);
+        }
+    }
     assert!(
         conversations.len() > 100,
         "{} can be played",
@@ -150,6 +167,7 @@ fn conversations_go_as_with_linux_but_for_what_is_listed() {
             let playing: Vec<_> = open
                 .into_iter()
                 .map(|conversation| {
+                    let stage = &stages[&conversation.wishes];
                     let playing = scope.spawn(|| stage.play(conversation, attempt));
                     (conversation, playing)
                 })
@@ -160,7 +178,7 @@ fn conversations_go_as_with_linux_but_for_what_is_listed() {
             }
         });
     }
-    drop(stage);
+    drop(stages);
     listed::judge(&conversations, &seen, &listed);
 }
 
@@ -173,10 +191,8 @@ fn is_settled(
     let known = listed.get(&conversation.name);
     let attempts = seen.get(conversation.name.as_str());
     attempts.is_some_and(|attempts| {
-        attempts.iter().any(|difference| match (difference, known) {
-            (None, None) => true,
-            (Some(difference), Some(known)) => difference.is_same(known),
-            _ => false,
-        })
+        attempts
+            .iter()
+            .any(|seen| Difference::is_known(seen.as_ref(), known))
     })
 }

@@ -18,7 +18,7 @@ const PEER_CLOCK: u32 = 5_000_000;
 
 /// How long a segment is waited for beyond twice the time the script has for it. A host that has not
 /// sent it then does not mean to.
-const WAIT: Duration = Duration::from_millis(700);
+const WAIT: Duration = Duration::from_millis(1_500);
 
 /// A timer of this length or more is looked at: it must not go off early.
 const TIMER_MIN: Duration = Duration::from_millis(150);

@@ -1,5 +1,6 @@
 //! Which conversations can be played against sockets of a kernel, in real time.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,10 +15,70 @@ const TEXT_MAX: u32 = 1_440;
 /// The first port of all.
 const PORT: u16 = 2_000;
 
+/// A setting under all its names.
+struct Setting {
+    /// In a script.
+    key: &'static str,
+    /// In `[tcp]`.
+    tidegate: &'static str,
+    /// Below net.ipv4.
+    linux: &'static str,
+    /// Values of a script, and what Linux calls them.
+    values: &'static [(&'static str, &'static str)],
+}
+
+const SWITCH: &[(&str, &str)] = &[("off", "0"), ("on", "1")];
+
+const SETTINGS: [Setting; 5] = [
+    Setting {
+        key: "congestion",
+        tidegate: "congestion",
+        linux: "tcp_congestion_control",
+        values: &[("reno", "reno"), ("cubic", "cubic")],
+    },
+    Setting {
+        key: "ecn",
+        tidegate: "ecn",
+        linux: "tcp_ecn",
+        values: &[("off", "0"), ("on", "1"), ("passive", "2")],
+    },
+    Setting {
+        key: "sack",
+        tidegate: "sack",
+        linux: "tcp_sack",
+        values: SWITCH,
+    },
+    Setting {
+        key: "timestamps",
+        tidegate: "timestamps",
+        linux: "tcp_timestamps",
+        values: SWITCH,
+    },
+    Setting {
+        key: "wscale",
+        tidegate: "window_scaling",
+        linux: "tcp_window_scaling",
+        values: SWITCH,
+    },
+];
+
+/// What both hosts are told before conversations are played.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wish {
+    /// For `--tcp`.
+    pub(crate) tidegate: String,
+    /// A name below net.ipv4, and its value.
+    pub(crate) linux: (&'static str, &'static str),
+}
+
+/// All that hosts are told; each set needs hosts of its own.
+pub(crate) type Wishes = BTreeSet<Wish>;
+
 /// A conversation that can be played.
 pub(crate) struct Conversation {
     pub(crate) name: String,
     pub(crate) script: Script,
+    pub(crate) wishes: Wishes,
     number: u16,
 }
 
@@ -41,8 +102,10 @@ pub(crate) fn all() -> Vec<Conversation> {
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();
         let script = Script::parse(&text).unwrap();
-        if can_be_set(&text) && can_be_played(&script) {
+        let wishes = wishes_of(&text).filter(|_| can_be_played(&script));
+        if let Some(wishes) = wishes {
             all.push(Conversation {
+                wishes,
                 name: path.file_name().unwrap().to_string_lossy().into_owned(),
                 script,
                 number: u16::try_from(all.len()).unwrap(),
@@ -52,12 +115,24 @@ pub(crate) fn all() -> Vec<Conversation> {
     all
 }
 
-/// Whether it is played with what both hosts have by default. Sizes of buffers are not compared.
-fn can_be_set(text: &str) -> bool {
-    let pairs = text.lines().filter_map(|line| line.strip_prefix("set "));
-    pairs
-        .flat_map(str::split_whitespace)
-        .all(|pair| pair == "ip=4" || pair.starts_with("rmem="))
+/// The settings of a script, where both hosts can be told them. Sizes of buffers are not compared.
+fn wishes_of(text: &str) -> Option<Wishes> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("set "));
+    let pairs = lines.flat_map(|line| line.split('#').next().unwrap().split_whitespace());
+    let mut wishes = Wishes::new();
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').unwrap();
+        if pair == "ip=4" || key == "rmem" {
+            continue;
+        }
+        let setting = SETTINGS.iter().find(|setting| setting.key == key)?;
+        let (_, linux) = setting.values.iter().find(|(ours, _)| *ours == value)?;
+        wishes.insert(Wish {
+            tidegate: format!("{}={value}", setting.tidegate),
+            linux: (setting.linux, linux),
+        });
+    }
+    Some(wishes)
 }
 
 /// Whether its calls are those of sockets, its segments come one by one, and it is over soon.
