@@ -16,7 +16,7 @@
 
 use core::time::Duration;
 
-use tidegate_wire::Instant;
+use tidegate_wire::{Instant, Moment};
 
 use crate::open::headers_len;
 use crate::sent::Stamp;
@@ -87,7 +87,7 @@ impl HalfOpen {
             irs: tcb.rcv.irs,
             ts_recent: tcb.rcv.ts_recent,
             due: Stamp::at(due),
-            sent_at: Stamp::at(tcb.snd.sent_at),
+            sent_at: Stamp::at(tcb.snd.sent_at.instant()),
             // Those of SYNs, which are not scaled (RFC 7323 2.2).
             snd_wnd: short(tcb.snd.wnd),
             rcv_wnd: short(tcb.rcv.wnd),
@@ -120,7 +120,7 @@ impl HalfOpen {
         snd.nxt = self.iss + 1;
         snd.timed = snd.nxt;
         snd.timed_at = self.sent_at;
-        snd.sent_at = past(self.sent_at, cx.now);
+        snd.sent_at = Moment::at(past(self.sent_at, cx.now));
         snd.wnd = u32::from(self.snd_wnd);
         snd.wnd_max = snd.wnd;
         (snd.wl1, snd.wl2) = (self.irs, self.iss);

@@ -3,7 +3,7 @@
 //! Choosing addresses, ports and the initial sequence number, and refusing a remote address that is
 //! none (MUST-46), is done by the caller.
 
-use tidegate_wire::{Discard, Instant};
+use tidegate_wire::{Discard, Instant, Moment};
 
 use crate::buffers::share_of;
 use crate::congestion::Congestion;
@@ -101,7 +101,7 @@ impl Tcb {
             quick_acks: settings.quick_acks,
             retransmits: 0,
             user_timeout_ms: settings.user_timeout.map_or(0, millis),
-            heard_at: cx.now,
+            heard_at: Moment::at(cx.now),
             snd: Snd::new(iss, mss, cx.now),
             rcv: Rcv::new(mss, settings, cx.memory),
             rtt: Rtt::new(settings.initial_rto),
@@ -130,7 +130,7 @@ impl Tcb {
         self.snd.wnd_max = self.snd.wnd;
         self.snd.wl1 = seg.seq;
         self.snd.wl2 = self.snd.una;
-        self.heard_at = cx.now;
+        self.heard_at = Moment::at(cx.now);
     }
 
     /// What both SYNs offered is agreed. An option of ours that the peer lacks is dropped.
@@ -176,7 +176,7 @@ impl Snd {
             mss_bound_s: 0,
             wnd_shift: 0,
             timed_at: Stamp::at(now),
-            sent_at: now,
+            sent_at: Moment::at(now),
             departure: Departure::at(now),
             log: crate::memory::NONE,
             queue: TextQueue::default(),

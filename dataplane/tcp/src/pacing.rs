@@ -115,7 +115,7 @@ impl Tcb {
 
     /// How long text has to wait, in nanoseconds; none where it may go out.
     fn pacing_wait_ns(&self, cx: &Context<'_>) -> Option<u32> {
-        let is_recent = cx.now.saturating_since(self.snd.sent_at) < FORGET_AFTER;
+        let is_recent = cx.now.saturating_since(self.snd.sent_at.instant()) < FORGET_AFTER;
         let ahead = self.snd.departure.after(Departure::at(cx.now));
         if !is_recent || ahead <= 0 {
             return None;
@@ -152,7 +152,7 @@ impl Tcb {
             self.snd.departure = now;
             return;
         };
-        let is_recent = cx.now.saturating_since(self.snd.sent_at) < FORGET_AFTER;
+        let is_recent = cx.now.saturating_since(self.snd.sent_at.instant()) < FORGET_AFTER;
         let ahead = self.snd.departure.after(now);
         let late = ahead.min(0).unsigned_abs();
         let is_waiting = self.has(Flags::PACED) || self.timers.is_armed(Timer::Pace);

@@ -11,7 +11,7 @@
 //! 408 bytes.
 
 use bitflags::bitflags;
-use tidegate_wire::Instant;
+use tidegate_wire::{Instant, Moment};
 
 use crate::congestion::Congestion;
 use crate::events::End;
@@ -165,7 +165,7 @@ pub(crate) struct Snd {
     /// Since when the round trip is being timed; meaningless unless [`Flags::TIMED`].
     pub(crate) timed_at: Stamp,
     /// When text, SYN or FIN was sent last.
-    pub(crate) sent_at: Instant,
+    pub(crate) sent_at: Moment,
     /// Until when what was sent is paid for at the pacing rate.
     pub(crate) departure: Departure,
     /// Which log in [`Memory`] says when what is outstanding was sent; none, where SACK is off,
@@ -244,7 +244,7 @@ pub struct Tcb {
     /// The user timeout in milliseconds, 0 where there is none.
     pub(crate) user_timeout_ms: u32,
     /// When a segment of the peer was last taken.
-    pub(crate) heard_at: Instant,
+    pub(crate) heard_at: Moment,
     pub(crate) snd: Snd,
     pub(crate) rcv: Rcv,
     pub(crate) rtt: Rtt,
@@ -434,7 +434,7 @@ pub(crate) const fn seconds(now: Instant) -> u32 {
 }
 
 const _: () = assert!(
-    size_of::<Tcb>() <= 408,
+    size_of::<Tcb>() <= 404,
     "an idle flow is 512 bytes, all counted"
 );
 

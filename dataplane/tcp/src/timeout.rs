@@ -129,7 +129,7 @@ impl Tcb {
         };
         // MUST-26: only while nothing is outstanding and nothing has come for so long.
         let is_idle = self.flight_size() == 0 && self.unsent() == 0;
-        let due = self.heard_at + keepalive.idle;
+        let due = self.heard_at.instant() + keepalive.idle;
         if !is_idle || (self.keepalive_probes == 0 && cx.now < due) {
             let at = if is_idle {
                 due

@@ -187,7 +187,7 @@ impl Tcb {
     /// round trip.
     fn age_of_echo(&self, seg: &Segment<'_>, cx: &Context<'_>) -> Option<Duration> {
         let timestamps = seg.options.timestamps?;
-        let is_soon = self.rtt.min_rtt()? > cx.now.saturating_since(self.snd.sent_at);
+        let is_soon = self.rtt.min_rtt()? > cx.now.saturating_since(self.snd.sent_at.instant());
         let is_certain = match self.has(Flags::SACK) {
             true => duplicate_of(seg).is_none(),
             false => is_soon,

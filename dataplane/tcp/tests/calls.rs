@@ -324,7 +324,7 @@ fn an_idle_connection_holds_no_memory() {
     let chunk = bench.with(Tcb::detach_text).expect("there is text");
     bench.with(|tcb, cx| tcb.attach_text(chunk, 6, cx));
     assert_eq!(bench.memory.counts().blocks_free, 4);
-    assert!(size_of::<Tcb>() <= 408, "{} bytes", size_of::<Tcb>());
+    assert!(size_of::<Tcb>() <= 404, "{} bytes", size_of::<Tcb>());
 }
 
 #[test]

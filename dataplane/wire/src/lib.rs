@@ -41,4 +41,4 @@ pub use options::{SackBlocks, TcpOptions, Timestamps};
 pub use parse::{Body, Packet, RxChecksum, parse};
 pub use quoted::Quoted;
 pub use tcp::{Tcp, TcpFlags};
-pub use time::Instant;
+pub use time::{Instant, Moment};

@@ -90,6 +90,39 @@ impl Sub<Duration> for Instant {
     }
 }
 
+/// A point in time in six bytes, for records of which there are many: whole microseconds, rounded
+/// up, so that a deadline is not early. It reaches nine years; what is later counts as that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment([u16; 3]);
+
+impl Moment {
+    /// The latest.
+    const MICROS_MAX: u64 = (1 << 48) - 1;
+
+    /// The moment at `instant`, or up to a microsecond later.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "cut in three, 48 bits in all"
+    )]
+    pub const fn at(instant: Instant) -> Self {
+        let micros = instant.0.div_ceil(1_000);
+        let micros = if micros > Self::MICROS_MAX {
+            Self::MICROS_MAX
+        } else {
+            micros
+        };
+        Self([micros as u16, (micros >> 16) as u16, (micros >> 32) as u16])
+    }
+
+    /// The same as an [`Instant`].
+    #[must_use]
+    pub const fn instant(self) -> Instant {
+        let [low, middle, high] = self.0;
+        Instant::from_micros((high as u64) << 32 | (middle as u64) << 16 | low as u64)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +137,17 @@ mod tests {
             (Instant::from_millis(3) + Duration::from_micros(5)).as_micros(),
             3_005
         );
+    }
+
+    #[test]
+    fn a_moment_is_not_early_and_not_a_microsecond_late() {
+        for nanos in [0, 1, 999, 1_000, 1_001, 123_456_789_012_345_678] {
+            let instant = Instant::from_nanos(nanos);
+            let moment = Moment::at(instant).instant();
+            assert!(moment >= instant && moment.as_nanos() - nanos < 1_000);
+        }
+        let never = Moment::at(Instant::from_nanos(u64::MAX));
+        assert_eq!(never.instant().as_micros(), (1 << 48) - 1);
+        assert_eq!(size_of::<Moment>(), 6);
     }
 }

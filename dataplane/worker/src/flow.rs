@@ -7,7 +7,7 @@
 use core::fmt;
 
 use tidegate_tcp::{State, Tcb};
-use tidegate_wire::Instant;
+use tidegate_wire::{Instant, Moment};
 
 use crate::listener::ListenerId;
 use crate::neighbour::HopId;
@@ -95,7 +95,7 @@ impl Due {
 pub(crate) struct Flow {
     pub(crate) tcb: Tcb,
     /// When the application wants to be called; `NEVER` for not at all.
-    timer: Instant,
+    timer: Moment,
     pub(crate) hop: HopId,
     /// The application's own number.
     pub(crate) tag: u32,
@@ -113,7 +113,7 @@ pub(crate) struct Flow {
 }
 
 /// The time of a timer that is not set.
-const NEVER: Instant = Instant::from_nanos(u64::MAX);
+const NEVER: Moment = Moment::at(Instant::from_nanos(u64::MAX));
 
 impl Flow {
     /// A flow that starts in `phase`.
@@ -135,11 +135,11 @@ impl Flow {
 
     /// When the application wants to be called.
     pub(crate) fn timer(&self) -> Option<Instant> {
-        (self.timer != NEVER).then_some(self.timer)
+        (self.timer != NEVER).then(|| self.timer.instant())
     }
 
     pub(crate) fn set_timer(&mut self, at: Option<Instant>) {
-        self.timer = at.unwrap_or(NEVER);
+        self.timer = at.map_or(NEVER, Moment::at);
     }
 
     /// Whether the application may act on it.
@@ -154,9 +154,8 @@ impl Flow {
 
     /// The earlier of the TCB's and the application's time.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let tcb = self.tcb.next_timeout().unwrap_or(NEVER);
-        let first = tcb.min(self.timer);
-        (first != NEVER).then_some(first)
+        let both = [self.tcb.next_timeout(), self.timer()];
+        both.into_iter().flatten().min()
     }
 }
 

@@ -277,7 +277,7 @@ impl Tcb {
         // arrived all along and its ACK was lost, and would count the whole wait for the timer.
         let age_ms = self.ts_value(now).wrapping_sub(timestamps.echo);
         let age = Duration::from_millis(u64::from(age_ms));
-        if age <= now.saturating_since(self.snd.sent_at) + TS_TICK {
+        if age <= now.saturating_since(self.snd.sent_at.instant()) + TS_TICK {
             self.rtt.on_sample(age.max(TS_TICK), &bounds);
         }
     }

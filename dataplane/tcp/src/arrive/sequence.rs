@@ -1,6 +1,6 @@
 //! First, the sequence number (RFC 9293 3.10.7.4), and what goes before it: PAWS (RFC 7323 5).
 
-use tidegate_wire::{Discard, TcpFlags};
+use tidegate_wire::{Discard, Moment, TcpFlags};
 
 use super::Stop;
 use crate::state::State;
@@ -61,7 +61,7 @@ impl Tcb {
             self.answer_unacceptable(&seg, cx);
             return Err(Discard::TcpOutsideWindow.into());
         }
-        self.heard_at = cx.now;
+        self.heard_at = Moment::at(cx.now);
         self.flags.set(Flags::HEARD_TEXT, !seg.text.is_empty());
         self.keepalive_probes = 0;
         self.update_ts_recent(&seg, cx);

@@ -5,7 +5,7 @@
 //! comes next without changing anything, `emit` writes it, and here is noted what then has been
 //! sent. Headers of IP and below are the caller's.
 
-use tidegate_wire::Instant;
+use tidegate_wire::{Instant, Moment};
 
 use crate::Context;
 use crate::ranges::Range;
@@ -61,7 +61,7 @@ impl Tcb {
     fn check_idle_restart(&mut self, cx: &Context<'_>) {
         let is_starting =
             self.state.can_transmit_text() && self.flight_size() == 0 && self.unsent() > 0;
-        if is_starting && cx.now.saturating_since(self.snd.sent_at) > self.rtt.rto() {
+        if is_starting && cx.now.saturating_since(self.snd.sent_at.instant()) > self.rtt.rto() {
             let segments = u32::from(cx.settings.initial_window);
             self.congestion.on_idle_restart(self.smss(), segments);
         }
@@ -112,7 +112,7 @@ impl Tcb {
                 self.totals.again_syn = self.totals.again_syn.saturating_add(1);
             }
         }
-        self.snd.sent_at = now;
+        self.snd.sent_at = Moment::at(now);
         // RFC 6298 5.1: a running timer runs on, or who repeats its SYN could prolong SYN-RECEIVED.
         if !self.timers.is_armed(Timer::Retransmit) {
             self.timers.arm(Timer::Retransmit, now + self.rtt.rto());
@@ -123,7 +123,7 @@ impl Tcb {
     /// from now on ACKs wait for the answer (SHLD-18).
     fn check_conversation(&mut self, cx: &Context<'_>) {
         let is_answer = self.has(Flags::HEARD_TEXT)
-            && cx.now.saturating_since(self.heard_at) < cx.settings.delayed_ack;
+            && cx.now.saturating_since(self.heard_at.instant()) < cx.settings.delayed_ack;
         if is_answer {
             self.quick_acks = 0;
         }
@@ -138,7 +138,7 @@ impl Tcb {
         let is_new = matches!(piece.why, Why::New | Why::MtuProbe);
         self.pace(range.len(), cx);
         self.note_departure(range.len(), cx);
-        self.snd.sent_at = now;
+        self.snd.sent_at = Moment::at(now);
         self.note_sent(range, cx);
         match piece.why {
             Why::New => self.check_conversation(cx),
