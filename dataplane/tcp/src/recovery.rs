@@ -282,13 +282,7 @@ impl Tcb {
     /// Fast recovery begins, with an ACK that delivered so many octets.
     fn enter_fast_recovery(&mut self, delivered: u32, memory: &mut Memory) {
         self.owes.remove(Owes::TAIL_PROBE);
-        // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
-        let has_duplicates = self.recovery.dup_acks > 0;
-        let flight_size = if has_duplicates {
-            self.recovery.counted
-        } else {
-            self.flight_size()
-        };
+        let flight_size = self.flight_size_before();
         self.begin_undo(false, memory);
         // RFC 3168 6.1.2: one reduction for a window, whether by a mark or by a loss.
         if !self.has(Flags::CWR) {
@@ -303,7 +297,27 @@ impl Tcb {
             counted: DUP_THRESH * self.smss(),
             ..Recovery::new(self.snd.una)
         };
+        // What the ACKs of this turn delivered and a full window let out has not been sent yet.
+        let is_full = self.has(Flags::CWND_LIMITED);
+        let unsent = flight_size.saturating_sub(self.undelivered());
+        let delivered = delivered.max(if is_full { unsent } else { 0 });
         self.begin_reduction(delivered, memory);
+    }
+
+    /// FlightSize (RFC 5681 3.1) before the ACKs of this turn, which have been taken while what they
+    /// let out has not been sent: a congestion window that held text back was full.
+    pub(crate) fn flight_size_before(&self) -> u32 {
+        // RFC 5681 3.2 step 2: what limited transmit has sent since does not count.
+        let flight_size = if self.recovery.dup_acks > 0 {
+            self.recovery.counted
+        } else {
+            self.flight_size()
+        };
+        if self.has(Flags::CWND_LIMITED) {
+            flight_size.max(self.congestion.cwnd())
+        } else {
+            flight_size
+        }
     }
 
     fn leave_repair(&mut self, memory: &mut Memory) {
