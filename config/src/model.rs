@@ -315,6 +315,10 @@ pub struct Listener {
     pub abort_on_overflow: bool,
     /// When SYNs are answered by cookies.
     pub syn_cookies: SynCookies,
+    /// Text on a SYN with a good Fast Open cookie is taken.
+    pub fast_open: bool,
+    /// Connections that came so and whose handshake is not complete.
+    pub fast_open_max: u32,
     /// `[tcp]` with what `[listener.tcp]` says otherwise.
     pub tcp: Tcp,
 }

@@ -25,6 +25,8 @@ pub(crate) struct RawListener {
     pub(crate) syn_backlog: Read<u32>,
     pub(crate) abort_on_overflow: Read<bool>,
     pub(crate) syn_cookies: Read<SynCookies>,
+    pub(crate) fast_open: Read<bool>,
+    pub(crate) fast_open_max: Read<u32>,
     pub(crate) tcp: RawTcp,
 }
 
@@ -81,6 +83,8 @@ impl RawListener {
             syn_backlog: section.value("syn_backlog", &connections(1 << 20)),
             abort_on_overflow: section.value("abort_on_overflow", &Flag),
             syn_cookies: section.value("syn_cookies", &SYN_COOKIES),
+            fast_open: section.value("fast_open", &Flag),
+            fast_open_max: section.value("fast_open_max", &connections(65_535)),
             tcp: RawTcp::read(&section.child("tcp").falling_back_to(tcp)),
         };
         raw.check_service(section);

@@ -56,6 +56,8 @@ pub(super) fn listener(
         syn_backlog: raw.syn_backlog?.value,
         abort_on_overflow: raw.abort_on_overflow?.value,
         syn_cookies: raw.syn_cookies?.value,
+        fast_open: raw.fast_open?.value,
+        fast_open_max: raw.fast_open_max?.value,
         tcp: tcp?,
     })
 }

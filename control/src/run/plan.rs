@@ -120,6 +120,8 @@ pub(super) fn listens(config: &Config) -> Vec<Listen> {
             backlog: listener.backlog,
             syn_backlog: listener.syn_backlog,
             abort_on_overflow: listener.abort_on_overflow,
+            fast_open: listener.fast_open,
+            fast_open_max: listener.fast_open_max,
             syn_cookies: match listener.syn_cookies {
                 config::SynCookies::Off => SynCookies::Off,
                 config::SynCookies::Full => SynCookies::Full,

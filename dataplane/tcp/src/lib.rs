@@ -24,6 +24,7 @@ mod context;
 mod cookie;
 mod ecn;
 mod events;
+mod fast_open;
 mod go_back;
 mod half_open;
 mod icmp;
@@ -68,6 +69,7 @@ pub use congestion::{
 pub use context::Context;
 pub use ecn::Ecn;
 pub use events::{Arrival, End, Events};
+pub use fast_open::{Brought, FastOpenKeys};
 pub use half_open::HalfOpen;
 pub use icmp::{IcmpError, IcmpKind};
 pub use iss::Secrets;

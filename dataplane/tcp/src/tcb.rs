@@ -91,6 +91,8 @@ bitflags! {
         const CWR = 1 << 25;
         /// The segment written last is to go out as ECT(0).
         const ECT_SENT = 1 << 26;
+        /// Our first SYN asks for Fast Open (RFC 7413).
+        const FAST_OPEN = 1 << 30;
         /// The segment that came last had text.
         const HEARD_TEXT = 1 << 27;
         /// Text waited for its departure time, and the timer that ended this may have been late.

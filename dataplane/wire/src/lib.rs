@@ -37,7 +37,7 @@ pub use icmpv4::Icmpv4;
 pub use icmpv6::Icmpv6;
 pub use ip::{Datagram, Ip, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 pub use mac::MacAddr;
-pub use options::{SackBlocks, TcpOptions, Timestamps};
+pub use options::{FastOpen, SackBlocks, TcpOptions, Timestamps};
 pub use parse::{Body, Packet, RxChecksum, parse};
 pub use quoted::Quoted;
 pub use tcp::{Tcp, TcpFlags};

@@ -253,6 +253,17 @@ impl Display for TcpOptions {
             write!(f, "{comma}nop,wscale {shift}")?;
             comma = ",";
         }
+        if let Some(fast_open) = self.fast_open {
+            // The two blanks are tcpdump's.
+            write!(f, "{comma}tfo  cookie")?;
+            match fast_open.is_request() {
+                true => write!(f, "req")?,
+                false => f.write_str(" ")?,
+            }
+            let mut bytes = fast_open.cookie().iter();
+            bytes.try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            comma = ",";
+        }
         if !self.sack.is_empty() {
             write!(f, "{comma}nop,nop,sack {} ", self.sack.len())?;
             self.sack

@@ -1,4 +1,5 @@
-//! TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018).
+//! TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018), Fast
+//! Open (RFC 7413).
 //!
 //! Whether an option means anything on the segment at hand (an MSS without SYN, say) is TCP's to
 //! judge. Not done: everything else, which is skipped.
@@ -17,6 +18,9 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 /// Kind: timestamps.
 const TIMESTAMPS: u8 = 8;
+
+/// Kind: Fast Open cookie.
+const FAST_OPEN: u8 = 34;
 
 /// The timestamps option behind two bytes of padding, as nearly every segment has it.
 const ALIGNED_TIMESTAMPS: [u8; 4] = [NOP, NOP, TIMESTAMPS, 10];
@@ -37,6 +41,67 @@ pub struct TcpOptions {
     pub timestamps: Option<Timestamps>,
     /// What has arrived out of order.
     pub sack: SackBlocks,
+    /// A Fast Open cookie, or the request for one.
+    pub fast_open: Option<FastOpen>,
+}
+
+/// The Fast Open option (RFC 7413 4.1.1): a cookie, or an empty one, which asks for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FastOpen {
+    /// Unused places are zero, so that equality is that of the used ones.
+    bytes: [u8; Self::LEN_MAX],
+    len: u8,
+}
+
+impl FastOpen {
+    /// Bytes of the longest cookie; the shortest has 4, and all have an even number.
+    pub const LEN_MAX: usize = 16;
+
+    /// The request for a cookie.
+    pub const REQUEST: Self = Self {
+        bytes: [0; Self::LEN_MAX],
+        len: 0,
+    };
+
+    /// A cookie, or the request for one where there are no bytes; nothing where there are as many
+    /// as no cookie has.
+    #[must_use]
+    pub fn new(cookie: &[u8]) -> Option<Self> {
+        let is_one =
+            matches!(cookie.len(), 0 | 4..=Self::LEN_MAX) && cookie.len().is_multiple_of(2);
+        let len = u8::try_from(cookie.len()).ok().filter(|_| is_one)?;
+        let mut bytes = [0; Self::LEN_MAX];
+        bytes[..cookie.len()].copy_from_slice(cookie);
+        Some(Self { bytes, len })
+    }
+
+    /// The cookie; empty for a request.
+    #[must_use]
+    pub fn cookie(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// Whether it asks for a cookie.
+    #[must_use]
+    pub const fn is_request(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of the option with its padding.
+    const fn option_len(&self) -> usize {
+        (2 + self.len as usize).next_multiple_of(4)
+    }
+
+    /// Writes the option behind its padding; answers where it ends.
+    fn emit(&self, out: &mut [u8], at: usize) -> usize {
+        let end = at + self.option_len();
+        let start = end - 2 - usize::from(self.len);
+        out[at..start].fill(NOP);
+        out[start] = FAST_OPEN;
+        out[start + 1] = 2 + self.len;
+        out[start + 2..end].copy_from_slice(self.cookie());
+        end
+    }
 }
 
 /// The timestamps option (RFC 7323 3.2).
@@ -171,6 +236,7 @@ impl TcpOptions {
                 }
             }
             (SACK, body) => self.sack = SackBlocks::parse(body),
+            (FAST_OPEN, body) => self.fast_open = FastOpen::new(body).or(self.fast_open),
             _ => {}
         }
     }
@@ -204,7 +270,11 @@ impl TcpOptions {
             (false, true) => 4,
             (false, false) => 0,
         };
-        mss + wnd_shift + timestamps
+        let fast_open = match &self.fast_open {
+            Some(fast_open) => fast_open.option_len(),
+            None => 0,
+        };
+        mss + wnd_shift + timestamps + fast_open
     }
 
     /// How many SACK blocks there is room for: with timestamps three of four (RFC 2018 3).
@@ -245,6 +315,9 @@ impl TcpOptions {
         }
         if let Some(shift) = self.wnd_shift {
             at = put(out, at, &[NOP, WND_SCALE, 3, shift]);
+        }
+        if let Some(fast_open) = &self.fast_open {
+            at = fast_open.emit(out, at);
         }
         if !self.sack.is_empty() {
             at = self.emit_sack(out, at);
@@ -299,8 +372,8 @@ mod tests {
 
     #[test]
     fn unknown_options_are_skipped_by_their_length() {
-        // RFC 9293 3.1, MUST-6: fast open (34), user timeout (28), an experiment (253).
-        let bytes = [34, 6, 1, 2, 3, 4, 28, 4, 0, 9, 253, 2, MSS, 4, 0x05, 0xb4];
+        // RFC 9293 3.1, MUST-6: nothing (77), user timeout (28), an experiment (253).
+        let bytes = [77, 6, 1, 2, 3, 4, 28, 4, 0, 9, 253, 2, MSS, 4, 0x05, 0xb4];
         assert_eq!(TcpOptions::parse(&bytes).mss, Some(1460));
     }
 
@@ -368,13 +441,46 @@ mod tests {
     }
 
     #[test]
+    fn a_fast_open_cookie_has_4_to_16_bytes_and_an_even_number() {
+        // RFC 7413 4.1.1; none at all is the request for one.
+        for len in 0..=18 {
+            let cookie: Vec<u8> = (1..=len).collect();
+            let is_one = len == 0 || (4..=16).contains(&len) && len % 2 == 0;
+            let bytes = [&[NOP, FAST_OPEN, len + 2][..], &cookie, &[MSS, 4, 5, 180]].concat();
+            let options = TcpOptions::parse(&bytes);
+            let seen = options
+                .fast_open
+                .map(|fast_open| fast_open.cookie().to_vec());
+            assert_eq!(seen, is_one.then_some(cookie), "{len}");
+            assert_eq!(options.mss, Some(1_460), "what follows counts");
+            let mut out = [0; OPTIONS_LEN_MAX];
+            let written = options.emit(&mut out);
+            assert_eq!((written, written % 4), (options.len(), 0));
+            assert_eq!(TcpOptions::parse(&out[..written]), options);
+        }
+    }
+
+    #[test]
+    fn the_longest_cookie_fits_beside_all_that_a_syn_has() {
+        let options = TcpOptions {
+            mss: Some(1_460),
+            wnd_shift: Some(7),
+            sack_permitted: true,
+            timestamps: Some(Timestamps::default()),
+            fast_open: FastOpen::new(&[7; 16]),
+            ..TcpOptions::default()
+        };
+        assert_eq!(options.len(), OPTIONS_LEN_MAX);
+    }
+
+    #[test]
     fn all_that_a_syn_has_fits_into_five_words() {
         let options = TcpOptions {
             mss: Some(1460),
             wnd_shift: Some(7),
             sack_permitted: true,
             timestamps: Some(Timestamps::default()),
-            sack: SackBlocks::default(),
+            ..TcpOptions::default()
         };
         assert_eq!(options.len(), 20);
         assert!(TcpOptions::default().is_empty());

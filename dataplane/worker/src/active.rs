@@ -42,7 +42,10 @@ impl Stack {
             return Err(OpenError::TableFull);
         }
         let tuple = self.free_tuple(&open, local)?;
-        let tcb = self.new_tcb(tuple, open.settings, way);
+        let mut tcb = self.new_tcb(tuple, open.settings, way);
+        if open.fast_open && self.fast_open_peers.offer(remote, self.now).is_some() {
+            tcb = tcb.with_fast_open();
+        }
         self.take_over(&tuple);
         let mut flow = Flow::new(tcb, open.settings, Phase::Live);
         flow.tag = open.tag;

@@ -101,6 +101,12 @@ counters! {
     SyncookiesSent "syncookies_sent" "SYNs answered by a cookie, of which nothing is kept.";
     SyncookiesReceived "syncookies_recv" "Cookies that came back and were good.";
     SyncookiesFailed "syncookies_failed" "ACKs with a cookie that was wrong or too old.";
+    FastOpenCookiesSent "fast_open_cookies_sent" "Fast Open cookies given to clients.";
+    FastOpenTaken "fast_open_taken" "SYNs with a good Fast Open cookie whose text was taken.";
+    FastOpenWrong "fast_open_wrong" "SYNs with a Fast Open cookie that is none of ours; their handshake is an ordinary one.";
+    FastOpenRefused "fast_open_refused" "SYNs with a good Fast Open cookie while the listener has too many pending.";
+    FastOpenSent "fast_open_sent" "SYNs of ours that brought a Fast Open cookie.";
+    FastOpenLost "fast_open_lost" "Opens whose SYN had to go again without Fast Open; the address is left alone for an hour.";
     Accepted "accepted" "Flows given to the application by a listener.";
     AcceptQueued "accept_queued" "Flows that had to wait in an accept queue.";
     AcceptAborted "accept_aborted" "Flows reset because the accept queue was full.";

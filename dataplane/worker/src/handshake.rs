@@ -7,7 +7,7 @@
 //! it was.
 
 use tidegate_port::Port;
-use tidegate_tcp::{Arrival, Context, HalfOpen, IcmpError, Segment, State, Tcb};
+use tidegate_tcp::{Arrival, Context, Events, HalfOpen, IcmpError, Segment, State, Tcb};
 use tidegate_wire::{Discard, Ethernet, TcpFlags};
 
 use crate::app::App;
@@ -219,7 +219,11 @@ impl Stack {
     }
 
     /// Whether there is a place for one more flow of a listener.
-    fn check_place<A: App>(&mut self, app: &A, listener: ListenerId) -> Result<(), Discard> {
+    pub(crate) fn check_place<A: App>(
+        &mut self,
+        app: &A,
+        listener: ListenerId,
+    ) -> Result<(), Discard> {
         self.check_room(app, listener)?;
         if self.flows.is_full() {
             return Err(Discard::FlowTableFull);
@@ -249,7 +253,7 @@ impl Stack {
     }
 
     /// A connection has come out of its handshake, with all that the last segment of it brought.
-    fn become_flow<A: App>(
+    pub(crate) fn become_flow<A: App>(
         &mut self,
         app: &mut A,
         tcb: Tcb,
@@ -267,6 +271,10 @@ impl Stack {
             return;
         };
         self.count_segment(seg);
+        if !arrival.events.contains(Events::ESTABLISHED) {
+            // Fast Open: it is the application's before its handshake is done.
+            self.on_handshake(app, id);
+        }
         tell::on_arrival(app, self, id, arrival);
     }
 }

@@ -106,6 +106,7 @@ mod config;
 mod cookie;
 mod counters;
 mod expire;
+mod fast_open;
 mod flow;
 mod half_open;
 mod handshake;

@@ -45,6 +45,11 @@ pub struct Listen {
     pub abort_on_overflow: bool,
     /// When SYNs are answered by cookies.
     pub syn_cookies: SynCookies,
+    /// Take text on SYNs that bring a Fast Open cookie (RFC 7413).
+    pub fast_open: bool,
+    /// Flows that may have come so and not have finished their handshake; beyond that text on a SYN
+    /// waits for the handshake like any other.
+    pub fast_open_max: u32,
     /// Settings of the flows.
     pub settings: SettingsId,
     /// The application's number, which each flow inherits.
@@ -63,6 +68,8 @@ impl Listen {
             syn_backlog: 1_024,
             abort_on_overflow: false,
             syn_cookies: SynCookies::Full,
+            fast_open: false,
+            fast_open_max: 256,
             settings: SettingsId(0),
             tag: 0,
         }
@@ -116,6 +123,8 @@ pub(crate) struct Listener {
     /// Its half-open connections.
     pub(crate) syn_queue: SynQueue,
     pub(crate) queue: VecDeque<FlowId>,
+    /// Flows that came by Fast Open and have not finished their handshake.
+    pub(crate) fast_open_pending: u32,
     /// When a SYN was last answered by a cookie.
     pub(crate) cookie_sent_at: Option<Instant>,
 }
@@ -159,6 +168,7 @@ impl Listeners {
             listen,
             syn_queue: SynQueue::EMPTY,
             queue: VecDeque::with_capacity(listen.backlog as usize),
+            fast_open_pending: 0,
             cookie_sent_at: None,
         });
         // Those for one address come first, so the first that fits is the right one.

@@ -25,6 +25,10 @@ pub struct Open {
     pub local: Option<IpAddr>,
     /// From which port; none: one out of the worker's range.
     pub local_port: Option<u16>,
+    /// Send text that is queued in the same callback along with the SYN, if the peer has given us a
+    /// Fast Open cookie before, and else ask it for one (RFC 7413). Only for text that may arrive
+    /// twice: such a SYN can be delivered again after the connection it opened has ended.
+    pub fast_open: bool,
     /// Settings of the flow.
     pub settings: SettingsId,
     /// The application's number.
@@ -39,6 +43,7 @@ impl Open {
             remote,
             local: None,
             local_port: None,
+            fast_open: false,
             settings: SettingsId(0),
             tag: 0,
         }

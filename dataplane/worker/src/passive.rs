@@ -64,6 +64,24 @@ impl Stack {
             .unwrap_or_else(|discard| Stray::refused(discard, seg))
     }
 
+    /// A SYN with a good Fast Open cookie and text comes to a listener that takes both, and there is
+    /// a place for its flow. Everything else is as without Fast Open.
+    pub(crate) fn try_open_fast<A: App>(
+        &mut self,
+        app: &mut A,
+        seg: &Segment<'_>,
+        vlan: Option<u16>,
+    ) -> Option<Reply> {
+        seg.options.fast_open?;
+        let (local, port) = (seg.tuple.local, seg.tuple.local_port);
+        let id = self.listeners.find(local, port)?.id;
+        let may = arrive::check_opening(seg).is_ok()
+            && self.check_addresses(seg).is_ok()
+            && self.check_place(app, id).is_ok();
+        let asked = Some(self.fast_open_of(seg, id)).filter(|asked| may && asked.is_open)?;
+        self.open_fast(app, seg, vlan, (id, asked.cookie)).ok()
+    }
+
     /// A SYN comes to a listener, or something else that it does not want.
     fn on_syn(
         &mut self,
@@ -81,6 +99,14 @@ impl Stack {
         if is_baking {
             return self.bake(seg, mtu, id).map(Stray::Answered);
         }
+        let asked = self.fast_open_of(seg, id);
+        for (is_so, counter) in [
+            (asked.cookie.is_some(), Counter::FastOpenCookiesSent),
+            (asked.is_wrong, Counter::FastOpenWrong),
+            (asked.is_refused, Counter::FastOpenRefused),
+        ] {
+            self.counters.add(counter, u64::from(is_so));
+        }
         let iss = iss_after.unwrap_or_else(|| self.secrets.iss(&seg.tuple, self.now));
         let settings = self.settings_of_listener(id);
         let mut cx = Context {
@@ -90,7 +116,8 @@ impl Stack {
         };
         let ts_offset = self.secrets.ts_offset(&seg.tuple);
         let mut tcb = Tcb::accept(seg, iss, mtu, &mut cx)?.with_ts_offset(ts_offset);
-        let reply = Reply::poll(&mut tcb, &mut cx).ok_or(Discard::SynQueueFull)?;
+        let reply =
+            Reply::poll_syn(&mut tcb, asked.cookie, &mut cx).ok_or(Discard::SynQueueFull)?;
         let half_open = HalfOpen::fold(&tcb).ok_or(Discard::SynQueueFull)?;
         let listener = self.listeners.of_mut(id).ok_or(Discard::TcpNoListener)?;
         if !self

@@ -171,6 +171,9 @@ fn on_segment<P: Port, A: App>(
         return reopen((port, number), (stack, app), (ethernet, ip), (seg, slot));
     }
     stack.count_segment(&seg);
+    if arrival.events.contains(Events::ESTABLISHED) {
+        stack.learn_fast_open(id, &seg);
+    }
     tell::on_arrival(app, stack, id, &arrival);
     Ok(Fate::Delivered)
 }
@@ -202,7 +205,10 @@ fn on_stray<P: Port, A: App>(
         return handshake::on_segment((port, origin), (stack, app), ethernet, (seg, slot));
     }
     let stray = match stack.listener_of_cookie(&seg) {
-        None => stack.on_stray(&seg, origin, None),
+        None => match stack.try_open_fast(app, &seg, ethernet.vlan) {
+            Some(reply) => Stray::Opened(reply),
+            None => stack.on_stray(&seg, origin, None),
+        },
         Some(listener) => match handshake::on_cookie((stack, app), ethernet, seg, listener) {
             Ok(None) => return Ok(Fate::Delivered),
             Ok(Some(reply)) => Stray::Answered(reply),

@@ -6,7 +6,9 @@
 use arrayvec::ArrayVec;
 use tidegate_port::Port;
 use tidegate_tcp::{Context, Tcb, TxChecksumMode};
-use tidegate_wire::{Discard, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Instant, Ip, PROTOCOL_TCP};
+use tidegate_wire::{
+    Discard, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, FastOpen, Instant, Ip, PROTOCOL_TCP,
+};
 
 use crate::half_open::Origin;
 use crate::port_tx::PortTx;
@@ -26,6 +28,21 @@ impl Reply {
     pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<Self> {
         let mut bytes = [0; LEN_MAX];
         let len = tcb.poll_transmit(&mut bytes, TxChecksumMode::Full, cx)?;
+        Some(Self::new(bytes, len, tcb, cx))
+    }
+
+    /// A first SYN-ACK, with a Fast Open cookie for the peer where it shall have one.
+    pub(crate) fn poll_syn(
+        tcb: &mut Tcb,
+        fast_open: Option<FastOpen>,
+        cx: &mut Context<'_>,
+    ) -> Option<Self> {
+        let mut bytes = [0; LEN_MAX];
+        let len = tcb.poll_syn(fast_open, &mut bytes, TxChecksumMode::Full, cx)?;
+        Some(Self::new(bytes, len, tcb, cx))
+    }
+
+    fn new(bytes: [u8; LEN_MAX], len: usize, tcb: &Tcb, cx: &Context<'_>) -> Self {
         let mut segment = ArrayVec::from(bytes);
         segment.truncate(len);
         let tuple = tcb.tuple();
@@ -35,7 +52,7 @@ impl Reply {
             hop_limit: cx.settings.hop_limit,
             traffic_class: tcb.traffic_class(cx.settings),
         };
-        Some(Self { ip, segment })
+        Self { ip, segment }
     }
 
     /// Sends it to `origin`.

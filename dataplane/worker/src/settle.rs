@@ -114,6 +114,10 @@ impl Stack {
         if counted != state {
             self.counters.leave_state(counted);
             self.counters.enter_state(state);
+            let listener = self.flows.at(slot).and_then(|flow| flow.listener);
+            if let Some(listener) = listener.filter(|_| counted == State::SynReceived) {
+                self.leave_fast_open(listener);
+            }
             if state == State::Closed {
                 self.wake_waiting(slot);
             }
@@ -177,6 +181,9 @@ impl Stack {
         flow.tcb.release(&mut self.memory);
         self.table.remove(slot, &flow.tcb.tuple());
         self.counters.leave_state(flow.counted);
+        if let Some(listener) = flow.listener.filter(|_| flow.counted == State::SynReceived) {
+            self.leave_fast_open(listener);
+        }
         self.sending.remove(slot);
         self.parked.remove(slot);
         self.attention.remove(slot);

@@ -7,13 +7,14 @@
 use core::time::Duration;
 
 use tidegate_tcp::{
-    CongestionKind, FourTuple, Memory, MemoryConfig, MemoryCounts, Secrets, SendError, Settings,
-    ShutdownError, State,
+    CongestionKind, FastOpenKeys, FourTuple, Memory, MemoryConfig, MemoryCounts, Secrets,
+    SendError, Settings, ShutdownError, State,
 };
 use tidegate_wire::{Instant, MacAddr};
 
 use crate::config::WorkerConfig;
 use crate::counters::{Counter, Gauges, SharedCounters};
+use crate::fast_open::Peers;
 use crate::flow::{Due, Flow, FlowId, Flows, Phase, SettingsId};
 use crate::half_open::HalfOpens;
 use crate::listener::{Listen, ListenError, ListenerId, Listeners};
@@ -51,6 +52,9 @@ pub struct Stack {
     pub(crate) listeners: Listeners,
     /// Connections that came to a listener and are no flows yet.
     pub(crate) half_opens: HalfOpens,
+    pub(crate) fast_open_keys: FastOpenKeys,
+    /// Cookies that others gave us.
+    pub(crate) fast_open_peers: Peers,
     pub(crate) local_ports: LocalPorts,
     pub(crate) routes: Routes,
     pub(crate) neighbours: Neighbours,
@@ -99,6 +103,8 @@ impl Stack {
             time_waits,
             listeners: Listeners::default(),
             half_opens: HalfOpens::new(key(4)),
+            fast_open_keys: FastOpenKeys::new(key(5)),
+            fast_open_peers: Peers::new(),
             local_ports: LocalPorts::new(config.local_ports, key(2)),
             routes,
             neighbours: Neighbours::new(config.neighbours_max, key(3)),

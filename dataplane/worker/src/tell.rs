@@ -67,6 +67,8 @@ fn note<A: App>(app: &A, stack: &mut Stack, id: FlowId, events: Events) {
     if events.contains(Events::ESTABLISHED) {
         match flow.phase {
             Phase::HalfOpen => stack.on_handshake(app, id),
+            // One that came by Fast Open was told of before.
+            Phase::Live if flow.listener.is_some() => {}
             Phase::Live => {
                 flow.due.insert(Due::CONNECTED);
                 stack.count(Counter::Connected);

@@ -235,11 +235,16 @@ fn write_segment(
     };
     frame.resize(frame.capacity());
     let bytes = frame.bytes_mut();
+    let offer = stack.fast_open_offer(id);
     let written = stack.step(id, |flow, cx| {
         let mut ip = header_of(flow, cx.settings.hop_limit);
         let header_len = ethernet_len(link) + ip.header_len();
         let before = flow.tcb.retransmits();
-        let len = flow.tcb.poll_transmit(&mut bytes[header_len..], mode, cx)?;
+        let out = &mut bytes[header_len..];
+        let len = match offer {
+            Some(_) => flow.tcb.poll_syn(offer, out, mode, cx)?,
+            None => flow.tcb.poll_transmit(out, mode, cx)?,
+        };
         ip.traffic_class = flow.tcb.traffic_class(cx.settings);
         Some((ip, len, flow.tcb.retransmits().wrapping_sub(before)))
     });

@@ -259,6 +259,7 @@ impl Proxy {
                 remote: spec.backends[turn].address,
                 local: spec.source,
                 local_port: None,
+                fast_open: false,
                 settings: spec.settings,
                 tag: self.tag,
             });

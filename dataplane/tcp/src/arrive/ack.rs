@@ -116,8 +116,7 @@ impl Tcb {
         cx: &mut Context<'_>,
     ) {
         let settings = cx.settings;
-        // An ACK of more than the SYN acknowledges text that followed it; there is none before
-        // this, so the ACK is of the SYN alone.
+        // Text on the SYN, if there was any, is looked at further down.
         self.snd.una = self.snd.iss + 1;
         self.owes.remove(Owes::SYN);
         self.timers.disarm(Timer::Retransmit);
@@ -142,6 +141,7 @@ impl Tcb {
         self.start_keepalive_timer(cx.now, settings);
         self.restart_user_timer(cx.now);
         arrival.events.insert(Events::ESTABLISHED);
+        self.take_ack_of_syn_text(seg, cx);
         if self.flags.contains(Flags::CLOSE_QUEUED) {
             self.flags.remove(Flags::CLOSE_QUEUED);
             self.change(Event::Close);

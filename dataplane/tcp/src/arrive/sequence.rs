@@ -131,7 +131,7 @@ impl Tcb {
 
     /// The part of an acceptable segment that lies in the window. What hangs over on the right, a
     /// FIN included, is cut, and an ACK says where the edge is.
-    pub(super) fn within_window<'t>(&mut self, seg: Segment<'t>) -> Segment<'t> {
+    pub(crate) fn within_window<'t>(&mut self, seg: Segment<'t>) -> Segment<'t> {
         let mut seg = seg;
         if seg.seq.before(self.rcv.nxt) {
             self.note_known_text(&seg);

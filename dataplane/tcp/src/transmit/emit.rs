@@ -33,7 +33,8 @@ impl Tcb {
     ) -> Option<usize> {
         let (offset, text_len) = match plan {
             Plan::Text(piece) => (piece.seq.since(self.text_start()), piece.len),
-            Plan::Reset | Plan::Refusal | Plan::Syn | Plan::Keepalive | Plan::Ack => NO_TEXT,
+            Plan::Syn(extra) => (0, extra.text_len),
+            Plan::Reset | Plan::Refusal | Plan::Keepalive | Plan::Ack => NO_TEXT,
         };
         let mut header = self.header(plan, cx);
         let header_len = header.header_len();
@@ -63,8 +64,8 @@ impl Tcb {
         let (seq, mut flags) = match plan {
             Plan::Reset => (self.acceptable_seq(), TcpFlags::RST | TcpFlags::ACK),
             Plan::Refusal => (self.snd.refused, TcpFlags::RST),
-            Plan::Syn if self.state == State::SynSent => (self.snd.iss, TcpFlags::SYN),
-            Plan::Syn => (self.snd.iss, TcpFlags::SYN | TcpFlags::ACK),
+            Plan::Syn(_) if self.state == State::SynSent => (self.snd.iss, TcpFlags::SYN),
+            Plan::Syn(_) => (self.snd.iss, TcpFlags::SYN | TcpFlags::ACK),
             Plan::Text(piece) => (piece.seq, self.flags_of(piece)),
             // RFC 9293 3.8.4: an octet that was acknowledged provokes an ACK.
             Plan::Keepalive => (self.snd.nxt - 1, TcpFlags::ACK),
@@ -76,7 +77,7 @@ impl Tcb {
         flags.set(TcpFlags::URG, urgent.is_some());
         flags |= match plan {
             Plan::Reset | Plan::Refusal => TcpFlags::empty(),
-            Plan::Syn => self.ecn_bits_of_syn(cx.settings),
+            Plan::Syn(_) => self.ecn_bits_of_syn(cx.settings),
             Plan::Text(_) | Plan::Keepalive | Plan::Ack => {
                 self.ecn_bits(plan.is_new_text(self.snd.nxt))
             }
@@ -97,7 +98,10 @@ impl Tcb {
                 Plan::Refusal => TcpOptions::default(),
                 // RFC 7323 3.2: a RST of a connection with timestamps should carry them, too.
                 Plan::Reset => self.reset_options(cx.now),
-                Plan::Syn => self.syn_options(cx.now, cx.settings),
+                Plan::Syn(extra) => TcpOptions {
+                    fast_open: extra.fast_open,
+                    ..self.syn_options(cx.now, cx.settings)
+                },
                 Plan::Text(_) | Plan::Keepalive | Plan::Ack => self.options(cx.now, cx.memory),
             },
         }
@@ -138,7 +142,7 @@ impl Tcb {
             wnd_shift: has(Flags::WND_SCALING, settings.wnd_scaling).then_some(self.rcv.wnd_shift),
             sack_permitted: has(Flags::SACK, settings.sack),
             timestamps: has(Flags::TIMESTAMPS, settings.timestamps).then(|| self.timestamps(now)),
-            sack: SackBlocks::default(),
+            ..TcpOptions::default()
         }
     }
 

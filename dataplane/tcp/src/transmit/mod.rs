@@ -5,7 +5,7 @@
 //! comes next without changing anything, `emit` writes it, and here is noted what then has been
 //! sent. Headers of IP and below are the caller's.
 
-use tidegate_wire::{Instant, Moment};
+use tidegate_wire::{FastOpen, Instant, Moment};
 
 use crate::Context;
 use crate::ranges::Range;
@@ -21,7 +21,7 @@ mod window;
 
 pub use emit::TxChecksumMode;
 pub(crate) use emit::finish_checksum;
-use plan::{Piece, Plan, Why};
+use plan::{Extra, Piece, Plan, Why};
 
 impl Tcb {
     /// Whether [`poll_transmit`](Self::poll_transmit) would write a segment.
@@ -57,6 +57,25 @@ impl Tcb {
         Some(len)
     }
 
+    /// Writes the SYN or SYN-ACK that is owed, with what Fast Open adds to it.
+    pub(crate) fn transmit_syn(
+        &mut self,
+        (fast_open, text_len): (Option<FastOpen>, u32),
+        out: &mut [u8],
+        checksum: TxChecksumMode,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        let extra = Extra {
+            fast_open,
+            text_len,
+        };
+        let plan = Plan::Syn(extra);
+        let len = self.emit(&plan, out, checksum, cx)?;
+        self.on_sent(&plan, cx);
+        self.settle_timers(cx);
+        Some(len)
+    }
+
     /// RFC 5681 4.1: after silence longer than the RTO the window is the initial one at most.
     fn check_idle_restart(&mut self, cx: &Context<'_>) {
         let is_starting =
@@ -78,7 +97,10 @@ impl Tcb {
                 self.owes.remove(Owes::REFUSAL);
                 return;
             }
-            Plan::Syn => self.on_syn_sent(cx.now),
+            Plan::Syn(extra) => {
+                self.on_syn_sent(cx.now);
+                self.snd.nxt += extra.text_len;
+            }
             Plan::Text(piece) => self.on_piece_sent(piece, cx),
             Plan::Keepalive => self.owes.remove(Owes::KEEPALIVE),
             Plan::Ack => self.rcv.dup_acks_owed = self.rcv.dup_acks_owed.saturating_sub(1),

@@ -4,6 +4,8 @@
 //! passes Nagle's algorithm (RFC 9293 3.7.4), the sender's silly-window avoidance (3.8.6.2.1), the
 //! peer's window and the congestion window, in one place.
 
+use tidegate_wire::FastOpen;
+
 use crate::memory::Memory;
 use crate::ranges::Range;
 use crate::state::State;
@@ -17,14 +19,29 @@ pub(super) enum Plan {
     Reset,
     /// The RST at `snd.refused`.
     Refusal,
-    /// SYN, or SYN and ACK, as the state has it.
-    Syn,
+    /// SYN, or SYN and ACK, as the state has it, with what Fast Open adds.
+    Syn(Extra),
     /// Text, a FIN, or both.
     Text(Piece),
     /// A probe of an idle peer (RFC 9293 3.8.4, SHLD-12: without text).
     Keepalive,
     /// An ACK alone.
     Ack,
+}
+
+/// What Fast Open adds to a SYN or SYN-ACK (RFC 7413).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extra {
+    pub(super) fast_open: Option<FastOpen>,
+    /// Octets of text, the first of the send queue.
+    pub(super) text_len: u32,
+}
+
+impl Extra {
+    const NONE: Self = Self {
+        fast_open: None,
+        text_len: 0,
+    };
 }
 
 /// A piece of the send queue.
@@ -63,7 +80,7 @@ impl Plan {
     pub(super) fn is_new_text(&self, nxt: SeqNum) -> bool {
         match self {
             Self::Text(piece) => piece.len > 0 && piece.seq == nxt && piece.why != Why::Probe,
-            Self::Reset | Self::Refusal | Self::Syn | Self::Keepalive | Self::Ack => false,
+            Self::Reset | Self::Refusal | Self::Syn(_) | Self::Keepalive | Self::Ack => false,
         }
     }
 }
@@ -81,7 +98,7 @@ impl Tcb {
         let debts = [
             (Owes::RESET, Plan::Reset),
             (Owes::REFUSAL, Plan::Refusal),
-            (Owes::SYN, Plan::Syn),
+            (Owes::SYN, Plan::Syn(Extra::NONE)),
         ];
         let debt = debts
             .into_iter()

@@ -3,8 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use tidegate_wire::{
-    Arp, ArpOp, Body, Discard, Icmpv4, Icmpv6, Ip, MacAddr, Packet, Quoted, RxChecksum, SackBlocks,
-    Tcp, TcpFlags, TcpOptions, Timestamps, parse,
+    Arp, ArpOp, Body, Discard, Icmpv4, Icmpv6, Ip, MacAddr, Packet, Quoted, RxChecksum, Tcp,
+    TcpFlags, TcpOptions, Timestamps, parse,
 };
 
 use crate::frames;
@@ -63,7 +63,7 @@ fn syn_of_linux() {
                 value: 1_112_581_868,
                 echo: 0,
             }),
-            sack: SackBlocks::default(),
+            ..TcpOptions::default()
         },
     };
     assert_eq!(body, Body::Tcp(ip, tcp, b""));

@@ -7,8 +7,8 @@ use proptest::option::of;
 use proptest::prelude::*;
 use tidegate_wire::{
     Arp, ArpOp, Body, Discard, ETHER_TYPE_ARP, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ethernet, Icmpv4,
-    Icmpv6, Ip, MacAddr, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, RxChecksum,
-    SackBlocks, Sum, Tcp, TcpFlags, TcpOptions, Timestamps, parse,
+    Icmpv6, Ip, MacAddr, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, RxChecksum, Sum,
+    Tcp, TcpFlags, TcpOptions, Timestamps, parse,
 };
 
 use crate::mend::mend;
@@ -59,7 +59,7 @@ fn options() -> impl Strategy<Value = TcpOptions> {
                 wnd_shift,
                 sack_permitted,
                 timestamps,
-                sack: SackBlocks::default(),
+                ..TcpOptions::default()
             };
             let room = (40 - options.len()).saturating_sub(4) / 8;
             for (left, right) in blocks.into_iter().take(room) {
