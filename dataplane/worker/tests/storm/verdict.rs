@@ -40,7 +40,9 @@ pub(crate) fn judge(talks: &[Talk], leniency: Leniency) {
             let is_whole = (side.is_innocent(), side.is_peer_closed);
             let is_all = side.sent == client.received;
             let is_enough = side.sent >= client.received;
-            (is_enough, is_all, side.received, is_whole)
+            // A ghost may have heard all of a short text once more, but its own FIN went nowhere.
+            let is_end = side.is_shut == client.is_peer_closed;
+            (is_enough, is_all, side.received, is_whole, is_end)
         };
         match sides.iter().max_by_key(is_answer) {
             Some(server) => judge_pair(client, server, leniency),
