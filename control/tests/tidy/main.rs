@@ -105,7 +105,10 @@ fn every_module_says_what_it_is() {
 fn every_file_of_tcp_cites_its_rfc() {
     let cites = |source: &&Source| {
         let is_protocol = source.name.starts_with("dataplane/tcp/src/") && !source.is_test();
-        is_protocol && !source.text.contains("RFC ")
+        // An algorithm that has no RFC yet cites its draft; a container carries out none.
+        let is_container = source.name == "dataplane/tcp/src/pool.rs";
+        let has_source = source.text.contains("RFC ") || source.text.contains("draft-ietf-");
+        is_protocol && !is_container && !has_source
     };
     let offenders: Vec<String> = sources()
         .iter()

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! The names of variables and steps are the draft's. `model` is section 5.5, `cycle` 5.3.3,
-//! `control` 5.6, `filter` the filters in all of them; here are the state, the order of steps
-//! (5.2), Startup, Drain and ProbeRTT. Rates are bytes a second, volumes bytes.
+//! `control` 5.6, `filter` the filters in all of them, `startup` and `probe_rtt` the phases of that
+//! name; here are the state and the order of steps (5.2). Rates are bytes a second, volumes bytes.
 //!
 //! What the draft leaves open: ECN marks count as losses. The state lies in a pool of the worker,
 //! because most connections do without.
@@ -30,16 +30,10 @@ mod control;
 mod cycle;
 mod filter;
 mod model;
+mod probe_rtt;
+mod startup;
 
 pub(crate) use self::model::Loss;
-
-/// BBR.ProbeRTTDuration in milliseconds: long enough for flows with other round trips to drain the
-/// queue at the same time, and two per cent of the time between two.
-const PROBE_RTT_DURATION_MS: u64 = 200;
-
-/// BBRStartupFullLossCnt: so many gaps lost in one round say that Startup was too fast. Fewer may
-/// be a single burst.
-const STARTUP_FULL_LOSS_COUNT: u8 = 6;
 
 /// No limit.
 const INFINITY: u32 = u32::MAX;
@@ -421,135 +415,6 @@ impl Bbr {
 
     const fn has(&self, mark: Marks) -> bool {
         self.marks.contains(mark)
-    }
-
-    /// 5.3.1.2, ResetFullBW, with the rate from which growth is counted.
-    fn reset_full_bw(&mut self, baseline: u64) {
-        self.full_bw = baseline;
-        self.full_bw_count = 0;
-        self.marks.remove(Marks::FULL_BW_NOW);
-    }
-
-    /// 5.3.1.2, CheckFullBWReached: three rounds in which the rate did not grow by a quarter.
-    fn check_full_bw_reached(&mut self, ack: &Ack) {
-        let Some(sample) = ack.rate else { return };
-        if self.has(Marks::FULL_BW_NOW) || !self.has(Marks::ROUND_START) || sample.is_app_limited {
-            return;
-        }
-        if sample.rate >= self.full_bw.saturating_mul(5) / 4 {
-            self.reset_full_bw(sample.rate);
-            return;
-        }
-        self.full_bw_count += 1;
-        if self.full_bw_count >= 3 {
-            self.marks
-                .insert(Marks::FULL_BW_NOW | Marks::FULL_BW_REACHED);
-        }
-    }
-
-    /// 5.3.1.1, CheckStartupDone.
-    fn check_startup_done(&mut self, ack: &Ack) {
-        self.check_startup_high_loss(ack);
-        if self.phase == BbrPhase::Startup && self.has(Marks::FULL_BW_REACHED) {
-            // EnterDrain.
-            self.phase = BbrPhase::Drain;
-            self.drain_start_round = self.round_count;
-        }
-    }
-
-    /// 5.3.1.3, CheckStartupHighLoss.
-    fn check_startup_high_loss(&mut self, ack: &Ack) {
-        if !self.has(Marks::LOSS_ROUND_START) {
-            return;
-        }
-        let is_lossy = ack.is_recovering
-            && self.loss_events >= STARTUP_FULL_LOSS_COUNT
-            && ack
-                .rate
-                .is_some_and(|sample| model::is_too_high(sample.lost, sample.tx_in_flight));
-        if is_lossy && !self.has(Marks::FULL_BW_REACHED) {
-            self.end_startup_by_congestion();
-        }
-        self.loss_events = 0;
-    }
-
-    /// What was in flight of late is too much; the pipe is full.
-    fn end_startup_by_congestion(&mut self) {
-        self.undo.phase = Some(BbrPhase::Startup);
-        self.marks.insert(Marks::FULL_BW_REACHED);
-        self.inflight_longterm = self.bdp_multiple(100).max(self.inflight_latest);
-    }
-
-    /// 5.3.2, CheckDrainDone.
-    fn check_drain_done(&mut self, ack: &Ack) {
-        let is_drained = ack.inflight <= self.inflight(100, ack.mss)
-            || self.round_count.wrapping_sub(self.drain_start_round) > 3;
-        if self.phase == BbrPhase::Drain && is_drained {
-            self.start_down(ack.now);
-        }
-    }
-
-    /// 5.3.4.3, CheckProbeRTT; answers C.cwnd.
-    fn check_probe_rtt(&mut self, ack: &Ack) -> u32 {
-        let is_due = self.phase != BbrPhase::ProbeRtt
-            && self.has(Marks::PROBE_RTT_EXPIRED)
-            && !self.has(Marks::IDLE_RESTART);
-        if is_due {
-            self.save_cwnd(ack.cwnd, ack.is_recovering);
-            self.phase = BbrPhase::ProbeRtt;
-            self.probe_rtt_done = None;
-            self.ack_phase = AckPhase::ProbeStopping;
-            self.start_round();
-        }
-        let cwnd = if self.phase == BbrPhase::ProbeRtt {
-            self.probe_rtt(ack)
-        } else {
-            ack.cwnd
-        };
-        if ack.newly_acked > 0 {
-            self.marks.remove(Marks::IDLE_RESTART);
-        }
-        cwnd
-    }
-
-    /// HandleProbeRTT; answers C.cwnd.
-    fn probe_rtt(&mut self, ack: &Ack) -> u32 {
-        // The low rates of this phase say nothing.
-        self.sampler.mark_app_limited(ack.inflight);
-        if self.probe_rtt_done.is_none() {
-            if ack.inflight <= self.probe_rtt_cwnd(ack.mss) {
-                let duration = core::time::Duration::from_millis(PROBE_RTT_DURATION_MS);
-                self.probe_rtt_done = Some(ack.now + duration);
-                self.marks.remove(Marks::PROBE_RTT_ROUND_DONE);
-                self.start_round();
-            }
-            return ack.cwnd;
-        }
-        if self.has(Marks::ROUND_START) {
-            self.marks.insert(Marks::PROBE_RTT_ROUND_DONE);
-        }
-        if self.has(Marks::PROBE_RTT_ROUND_DONE) {
-            self.check_probe_rtt_done(ack.cwnd, ack.now)
-        } else {
-            ack.cwnd
-        }
-    }
-
-    /// CheckProbeRTTDone and, where it is, 5.3.4.4, ExitProbeRTT. Answers C.cwnd.
-    fn check_probe_rtt_done(&mut self, cwnd: u32, now: Instant) -> u32 {
-        if self.probe_rtt_done.is_none_or(|done| now <= done) {
-            return cwnd;
-        }
-        self.min_rtt.on_probed(now);
-        self.reset_short_term_model();
-        if self.has(Marks::FULL_BW_REACHED) {
-            self.start_down(now);
-            self.phase = BbrPhase::Cruise;
-        } else {
-            self.phase = BbrPhase::Startup;
-        }
-        // RestoreCwnd.
-        cwnd.max(self.prior_cwnd)
     }
 
     /// 5.6.4.4, SaveCwnd.
