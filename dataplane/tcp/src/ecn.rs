@@ -147,6 +147,7 @@ impl Tcb {
             return;
         }
         let smss = self.smss();
+        let flight_size = self.flight_size_before();
         self.congestion.on_congestion_echo(flight_size, smss);
         self.note_mark(cx);
         self.recovery.set_point(self.snd.nxt);
