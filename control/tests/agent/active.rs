@@ -28,6 +28,11 @@ fn text_goes_both_ways_over_both_families() {
         drop(stream);
         assert_eq!(control.recv_to_end(h), b"answer");
         control.wait_for_state(h, Some("CLOSE-WAIT"));
+        let info = &control.ok(&json!({"op": "info", "h": h}))["value"];
+        assert_eq!(info["state"], "CLOSE_WAIT", "{info}");
+        assert_eq!(info["bytes_received"], 6, "{info}");
+        assert_eq!(info["congestion"], "cubic", "{info}");
+        assert!(info["rtt_us"].as_u64() > Some(0), "{info}");
         control.act("close", h);
     }
 }

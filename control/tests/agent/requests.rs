@@ -32,6 +32,9 @@ EBADF          {"op": "accept", "h": 4000, "timeout": 0}
 EBADF          {"op": "state", "h": -1}
 EINVAL         {"op": "state", "h": "one"}
 EINVAL         {"op": "state"}
+EINVAL         {"op": "info"}
+EBADF          {"op": "info", "h": 4000}
+ENOTCONN       {"op": "info", "h": LISTENER}
 EINVAL         {"op": "send", "h": FLOW, "data": "?"}
 ENOTCONN       {"op": "send", "h": LISTENER, "data": ""}
 ENOTCONN       {"op": "recv", "h": LISTENER, "n": 1, "timeout": 0}

@@ -7,7 +7,7 @@
 //! burst of segments is answered once (RFC 9293 3.10.7.4, MUST-58 and MUST-59).
 //!
 //! A TCB holds no buffer while there is no text, and knows neither its settings nor the pool its
-//! text lies in; both come with each call in a [`Context`](crate::Context). An idle one is below
+//! text lies in; both come with each call in a [`Context`](crate::Context). An idle one is about
 //! 408 bytes.
 
 use bitflags::bitflags;
