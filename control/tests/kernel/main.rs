@@ -15,6 +15,7 @@ mod client;
 mod demo;
 mod echo;
 mod ecn;
+mod fast_open;
 mod life;
 mod passing;
 mod ping;
