@@ -40,15 +40,21 @@ pub(crate) fn judge(talks: &[Talk], leniency: Leniency) {
             let is_whole = (side.is_innocent(), side.is_peer_closed);
             let is_all = side.sent == client.received;
             let is_enough = side.sent >= client.received;
-            // A ghost may have heard all of a short text once more, but its own FIN went nowhere.
-            let is_end = side.is_shut == client.is_peer_closed;
-            (is_enough, is_all, side.received, is_whole, is_end)
+            // A ghost may have heard all of a short text once more, and more of it than a server that
+            // closed early; but an end that the client saw was sent by somebody.
+            let is_end = !client.is_peer_closed || has_closed(side);
+            (is_enough, is_all, is_end, side.received, is_whole)
         };
         match sides.iter().max_by_key(is_answer) {
             Some(server) => judge_pair(client, server, leniency),
             None => judge_alone(client),
         }
     }
+}
+
+/// Whether a user has ended what it sends, in order.
+fn has_closed(talk: &Talk) -> bool {
+    talk.is_shut || talk.left == Some(Left::Closed)
 }
 
 fn judge_pair(client: &Talk, server: &Talk, leniency: Leniency) {
@@ -60,8 +66,7 @@ fn judge_pair(client: &Talk, server: &Talk, leniency: Leniency) {
             both()
         );
         if here.is_peer_closed {
-            let has_closed = there.is_shut || there.left == Some(Left::Closed);
-            assert!(has_closed, "an end that nobody sent{}", both());
+            assert!(has_closed(there), "an end that nobody sent{}", both());
             assert_eq!(
                 here.received,
                 there.sent,
