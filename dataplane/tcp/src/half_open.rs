@@ -73,7 +73,7 @@ impl HalfOpen {
     pub fn fold(tcb: &Tcb) -> Option<Self> {
         let is_plain = tcb.state == State::SynReceived
             && tcb.has(Flags::PASSIVE)
-            && FOLDED.contains(tcb.flags)
+            && FOLDED.contains(tcb.flags.difference(Flags::MTU_PROBING))
             && tcb.owes.is_empty()
             && tcb.rcv.dup_acks_owed == 0
             && tcb.snd.queue.is_empty()
@@ -82,7 +82,7 @@ impl HalfOpen {
         let short = |window: u32| u16::try_from(window).unwrap_or(u16::MAX);
         Some(Self {
             tuple: tcb.tuple,
-            flags: tcb.flags,
+            flags: tcb.flags.difference(Flags::MTU_PROBING),
             iss: tcb.snd.iss,
             irs: tcb.rcv.irs,
             ts_recent: tcb.rcv.ts_recent,
@@ -91,7 +91,7 @@ impl HalfOpen {
             // Those of SYNs, which are not scaled (RFC 7323 2.2).
             snd_wnd: short(tcb.snd.wnd),
             rcv_wnd: short(tcb.rcv.wnd),
-            snd_mss: tcb.snd.mss,
+            snd_mss: tcb.snd.mss_cap,
             rcv_mss: tcb.rcv.mss,
             wnd_shifts: tcb.rcv.wnd_shift << 4 | tcb.snd.wnd_shift,
             retries: tcb.retries,
@@ -127,6 +127,7 @@ impl HalfOpen {
         snd.mss = self.snd_mss;
         snd.wnd_shift = self.wnd_shifts & 0xf;
         snd.ts_offset = ts_offset;
+        tcb.begin_mss(cx.settings);
 
         let rcv = &mut tcb.rcv;
         rcv.irs = self.irs;

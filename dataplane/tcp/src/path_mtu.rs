@@ -138,6 +138,10 @@ impl Tcb {
             MSS_DEFAULT_IPV6
         };
         let base = self.base_mss(settings);
+        if self.snd.mss_cap <= base {
+            // Such segments pass nearly everywhere: the silence has another reason.
+            return;
+        }
         let guess = if self.snd.mss > base {
             base
         } else {
