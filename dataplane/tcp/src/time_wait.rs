@@ -138,8 +138,10 @@ impl TimeWait {
         let is_cut = seg.seq.before(self.rcv_nxt) || (seg.seq + seg.len()).after(edge);
         let verdict = self.judge(seg);
         let is_challenged = matches!(verdict, Some((_, true))) && self.may_challenge(now);
-        // What hangs over the window's edges is cut, and an ACK says where they are.
-        let is_answered = is_challenged || (is_cut && !seg.has(TcpFlags::SYN));
+        // What hangs over the window's edges is cut, and an ACK says where they are. It also tells a
+        // peer that sends on behind its FIN that this is the end.
+        let has_more = is_cut || (verdict.is_none() && !seg.is_empty());
+        let is_answered = is_challenged || (has_more && !seg.has(TcpFlags::SYN));
         let reply = is_answered.then(|| self.ack(seg.tuple, now));
         match verdict {
             Some((discard, _)) => Waiting::Discarded {

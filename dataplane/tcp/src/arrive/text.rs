@@ -30,6 +30,10 @@ impl Tcb {
         arrival: &mut Arrival<'t>,
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
+        if self.state == State::TimeWait && !seg.is_empty() {
+            // Nothing can follow the peer's FIN. An ACK says where it stood, as Linux and BSD do.
+            self.owes.insert(Owes::ACK);
+        }
         if seg.text.is_empty() || !self.state.can_receive_text() {
             return Ok(());
         }
