@@ -239,7 +239,7 @@ fn the_turns_of_other_clients_do_not_cost_a_client_its_tries() {
 }
 
 #[test]
-fn a_worker_without_room_for_a_second_flow_resets_the_client() {
+fn a_worker_without_room_for_a_second_flow_serves_whom_it_can() {
     // Local ports run out first: there is one for each of the worker's flows to one backend.
     let mut net = net(10, Version::V4, &[8_000]);
     let script = || Script::silent().closes(Closes::Never);
@@ -247,16 +247,17 @@ fn a_worker_without_room_for_a_second_flow_resets_the_client() {
     let room = crate::net::FLOWS_MAX as usize;
     let clients: Vec<usize> = (0..room).map(|_| net.open(at, script())).collect();
     net.run_for(Duration::from_secs(10));
-    let served = clients
+    let open = clients
         .iter()
         .filter(|&&client| net.client(client).end.is_none())
         .count();
-    let counts = net.proxy_counts();
-    assert_eq!(counts.pairs, served as u64);
-    assert_eq!(u64::from(net.services.stack().flows()), 2 * served as u64);
+    let pairs = net.proxy_counts().pairs;
+    // Who is served has two flows; of the others the last ACK found no place, so that they wait in
+    // their handshake, or they were reset.
+    assert_eq!(u64::from(net.services.stack().flows()), pairs + open as u64);
     assert!(
-        served <= room / 2 && served > room / 4,
-        "{served} of {room}"
+        pairs <= room as u64 / 2 && pairs > room as u64 / 4,
+        "{pairs} of {room}"
     );
     for &client in &clients {
         net.as_client(|clients, stack| clients.reset(stack, client));
