@@ -8,7 +8,7 @@
 //!
 //! A TCB holds no buffer while there is no text, and knows neither its settings nor the pool its
 //! text lies in; both come with each call in a [`Context`](crate::Context). An idle one is about
-//! 408 bytes.
+//! 405 bytes.
 
 use bitflags::bitflags;
 use tidegate_wire::{Instant, Moment};
